@@ -1,0 +1,102 @@
+package caddyfile
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/runestone-gateway/runestone/gateway"
+	"github.com/runestone-gateway/runestone/policy"
+)
+
+// model reads a name that clients ask for and who serves it. Syntax:
+//
+//	model <name> {
+//		target <provider>/<model>
+//		policy <policy> ...
+//	}
+func (p *parser) model(d *caddyfile.Dispenser) error {
+	name, path, err := newName(p, d, "models", p.config.Models)
+	if err != nil {
+		return err
+	}
+	m := new(gateway.Model)
+	err = block{name: "model", options: map[string]option{
+		"target": many(p.target(path, m)),
+		"policy": once(p.at(path+".policy", policyOf(m))),
+	}}.parse(d)
+	p.config.Models = with(p.config.Models, name, m)
+	return err
+}
+
+// target reads one target of m. A model may hold slashes, a provider's name not.
+func (p *parser) target(path string, m *gateway.Model) parseFunc {
+	return func(d *caddyfile.Dispenser) error {
+		p.mark(fmt.Sprintf("%s.targets[%d]", path, len(m.Targets)), d)
+		arg, err := argument(d, "provider/model")
+		if err != nil {
+			return err
+		}
+		t := new(policy.Target)
+		t.Provider, t.Model, _ = strings.Cut(arg, "/")
+		m.Targets = append(m.Targets, t)
+		return block{name: "target"}.parse(d)
+	}
+}
+
+// policyOf reads how m chooses among its targets; the policy parses itself.
+func policyOf(m *gateway.Model) parseFunc {
+	return func(d *caddyfile.Dispenser) error {
+		if _, err := argument(d, "a name, such as failover"); err != nil {
+			return err
+		}
+		policy := guest{kind: "policy", namespace: "runestone.policies"}
+		err := policy.find(d, "")
+		if err != nil {
+			return err
+		}
+		m.PolicyRaw, err = policy.parse(d.NextSegment())
+		return err
+	}
+}
+
+// alias reads a further name. Syntax:
+//
+//	alias <name> <model>|<alias>|<provider>/<model>
+func (p *parser) alias(d *caddyfile.Dispenser) error {
+	name, _, err := newName(p, d, "aliases", p.config.Aliases)
+	if err != nil {
+		return err
+	}
+	if !d.NextArg() {
+		return d.Errf("alias '%s' needs what it stands for: a model, an alias or provider/model", name)
+	}
+	p.config.Aliases = with(p.config.Aliases, name, d.Val())
+	return nil
+}
+
+// newName reads the name of what the current option adds to a collection, which
+// must not have it yet, and returns its path too.
+func newName[V any](p *parser, d *caddyfile.Dispenser, collection string, taken map[string]V) (name, path string, err error) {
+	kind := d.Val()
+	if name, err = argument(d, "a name"); err != nil {
+		return "", "", err
+	}
+	path = collection + "." + name
+	if _, ok := taken[name]; ok {
+		first := p.places[path].token
+		return "", "", d.Errf("%s '%s' is already defined at %s:%d; rename or remove one of them", kind, name, first.File, first.Line)
+	}
+	p.mark(path, d)
+	return name, path, nil
+}
+
+// with returns m, made if it is nil, with a further entry.
+func with[V any](m map[string]V, name string, v V) map[string]V {
+	if m == nil {
+		m = map[string]V{}
+	}
+	m[name] = v
+	return m
+}

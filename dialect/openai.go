@@ -1,0 +1,345 @@
+package dialect
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// MaxModelName is the longest model name in bytes that is looked up.
+const MaxModelName = 512
+
+// OpenAIRequest is what the gateway reads of a request in OpenAI's dialect.
+type OpenAIRequest struct {
+	Model         string // "" when there is none
+	ModelSpan     Span   // the value, quotes included
+	Stream        bool
+	StreamOptions Span // the value, zero when there is none
+	IncludeUsage  bool // stream_options.include_usage
+}
+
+// ScanOpenAI reads the members of a request that the gateway acts on, and
+// checks that the whole body is valid JSON. A member it reads that occurs twice, or again in
+// another case, is refused: servers differ in which one they take, and what
+// is checked here must be what the provider sees. Errors are *Error.
+func ScanOpenAI(body []byte) (r OpenAIRequest, err error) {
+	var bad *Error
+	var seen [3]bool
+	err = Members(body, func(key []byte, value Span) bool {
+		field := fieldOf(key)
+		if field < 0 {
+			return true
+		}
+		name := fields[field]
+		text := body[value.Start:value.End]
+		switch {
+		case seen[field]:
+			bad = Invalid(name, "duplicate_parameter", fmt.Sprintf("'%s' is given more than once.", name))
+		case field == modelField:
+			r.ModelSpan = value
+			r.Model, bad = modelName(text)
+		case field == streamField:
+			r.Stream, bad = boolean(name, text)
+		case field == streamOptionsField:
+			r.StreamOptions = value
+			r.IncludeUsage, bad = includeUsage(text)
+		}
+		seen[field] = true
+		return bad == nil
+	})
+	if bad != nil {
+		return r, bad
+	}
+	if err != nil {
+		return r, Invalid("", "invalid_json", "The request body is not valid JSON: "+err.Error()+".")
+	}
+	return r, nil
+}
+
+const (
+	modelField = iota
+	streamField
+	streamOptionsField
+)
+
+var fields = [...]string{"model", "stream", "stream_options"}
+
+// fieldOf returns which of fields a quoted key names, in any case, or -1.
+func fieldOf(quoted []byte) int {
+	key := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(key, '\\') >= 0 {
+		var s string
+		if json.Unmarshal(quoted, &s) != nil {
+			return -1
+		}
+		key = []byte(s)
+	}
+	for i, name := range fields {
+		if string(key) == name || bytes.EqualFold(key, []byte(name)) {
+			return i
+		}
+	}
+	return -1
+}
+
+func modelName(value []byte) (string, *Error) {
+	if value[0] != '"' {
+		return "", Invalid("model", "invalid_type", "'model' must be a string.")
+	}
+	name, err := unquote(value)
+	switch {
+	case err != nil || !utf8.Valid(value):
+		return "", Invalid("model", "invalid_value", "'model' is not valid UTF-8.")
+	case name == "":
+		return "", Invalid("model", "invalid_value", "'model' is empty.")
+	case len(name) > MaxModelName:
+		return "", Invalid("model", "invalid_value", fmt.Sprintf("'model' is longer than %d bytes.", MaxModelName))
+	}
+	return name, nil
+}
+
+func unquote(value []byte) (string, error) {
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), nil
+	}
+	var s string
+	err := json.Unmarshal(value, &s)
+	return s, err
+}
+
+func boolean(name string, value []byte) (bool, *Error) {
+	switch string(value) {
+	case "true":
+		return true, nil
+	case "false", "null":
+		return false, nil
+	default:
+		return false, Invalid(name, "invalid_type", fmt.Sprintf("'%s' must be true or false.", name))
+	}
+}
+
+func includeUsage(value []byte) (include bool, bad *Error) {
+	if string(value) == "null" {
+		return false, nil
+	}
+	seen := false
+	err := Members(value, func(key []byte, v Span) bool {
+		if string(key) != `"include_usage"` {
+			return true
+		}
+		if seen {
+			bad = Invalid("stream_options.include_usage", "duplicate_parameter", "'stream_options.include_usage' is given more than once.")
+			return false
+		}
+		seen = true
+		include, bad = boolean("stream_options.include_usage", value[v.Start:v.End])
+		return bad == nil
+	})
+	if err != nil {
+		return false, Invalid("stream_options", "invalid_type", "'stream_options' must be an object.")
+	}
+	return include, bad
+}
+
+// AskForUsage returns the one replacement in body that sets stream_options.include_usage
+// to true. model and options are where body holds those members; options may be zero.
+func AskForUsage(body []byte, model, options Span) (at Span, text string) {
+	const member = `"include_usage":true`
+	value := body[options.Start:options.End]
+	switch {
+	case len(value) == 0:
+		return Span{model.End, model.End}, `,"stream_options":{` + member + `}`
+	case value[0] != '{': // null
+		return options, `{` + member + `}`
+	}
+	empty := true
+	_ = Members(value, func(key []byte, v Span) bool {
+		empty = false
+		if string(key) == `"include_usage"` {
+			at = Span{options.Start + v.Start, options.Start + v.End}
+		}
+		return true
+	})
+	inside := options.Start + 1
+	switch {
+	case at.End > 0:
+		return at, "true"
+	case empty:
+		return Span{inside, inside}, member
+	default:
+		return Span{inside, inside}, member + ","
+	}
+}
+
+// Usage is what an answer cost in tokens. Input includes cached input.
+type Usage struct {
+	Input, CachedInput, Output, Reasoning int64
+}
+
+// usageObject has the members of chat's, completions' and embeddings' usage
+// (prompt, completion) and of that of responses (input, output).
+type usageObject struct {
+	PromptTokens     int64 `json:"prompt_tokens"`
+	CompletionTokens int64 `json:"completion_tokens"`
+	InputTokens      int64 `json:"input_tokens"`
+	OutputTokens     int64 `json:"output_tokens"`
+	PromptDetails    struct {
+		CachedTokens int64 `json:"cached_tokens"`
+	} `json:"prompt_tokens_details"`
+	CompletionDetails struct {
+		ReasoningTokens int64 `json:"reasoning_tokens"`
+	} `json:"completion_tokens_details"`
+	InputDetails struct {
+		CachedTokens int64 `json:"cached_tokens"`
+	} `json:"input_tokens_details"`
+	OutputDetails struct {
+		ReasoningTokens int64 `json:"reasoning_tokens"`
+	} `json:"output_tokens_details"`
+}
+
+func (u *usageObject) usage() Usage {
+	return Usage{
+		Input:       u.PromptTokens + u.InputTokens,
+		CachedInput: u.PromptDetails.CachedTokens + u.InputDetails.CachedTokens,
+		Output:      u.CompletionTokens + u.OutputTokens,
+		Reasoning:   u.CompletionDetails.ReasoningTokens + u.OutputDetails.ReasoningTokens,
+	}
+}
+
+// OpenAIAnswer is what the gateway reads of an answer, or of one event of a
+// streamed answer, in OpenAI's dialect.
+type OpenAIAnswer struct {
+	Usage     Usage
+	HasUsage  bool
+	UsageOnly bool   // no choices: the extra chunk of stream_options.include_usage
+	Models    []Span // the values of model, quotes included
+}
+
+var (
+	usageKey    = []byte(`"usage"`)
+	modelKey    = []byte(`"model"`)
+	responseKey = []byte(`"response"`)
+)
+
+// MayHaveUsage reports, cheaply, whether data could report usage. Inside a JSON string
+// the quotes would be escaped, so text that speaks of usage is not taken for it.
+func MayHaveUsage(data []byte) bool {
+	for {
+		i := bytes.Index(data, usageKey)
+		if i < 0 {
+			return false
+		}
+		data = data[i+len(usageKey):]
+		rest := bytes.TrimLeft(data, " \t\r\n:")
+		if len(rest) > 0 && rest[0] == '{' {
+			return true
+		}
+	}
+}
+
+// ErrNotJSON says that an answer could not be read.
+var ErrNotJSON = errors.New("not a JSON object")
+
+// ReadAnswer reads the model names and the usage of an answer, or of the data of
+// one event. In the events of the Responses API both are in "response".
+func ReadAnswer(data []byte) (a OpenAIAnswer, err error) {
+	choices := Span{}
+	visit := func(key []byte, value Span) {
+		text := data[value.Start:value.End]
+		switch {
+		case bytes.Equal(key, modelKey) && text[0] == '"':
+			a.Models = append(a.Models, value)
+		case bytes.Equal(key, usageKey) && text[0] == '{':
+			var u usageObject
+			if json.Unmarshal(text, &u) == nil {
+				a.Usage, a.HasUsage = u.usage(), true
+			}
+		}
+	}
+	err = Members(data, func(key []byte, value Span) bool {
+		visit(key, value)
+		text := data[value.Start:value.End]
+		switch {
+		case string(key) == `"choices"`:
+			choices = value
+		case bytes.Equal(key, responseKey) && text[0] == '{':
+			_ = Members(text, func(key []byte, inner Span) bool {
+				visit(key, Span{value.Start + inner.Start, value.Start + inner.End})
+				return true
+			})
+		}
+		return true
+	})
+	if err != nil {
+		return a, ErrNotJSON
+	}
+	a.UsageOnly = a.HasUsage && choices.End > 0 && isEmptyArray(data[choices.Start:choices.End])
+	return a, nil
+}
+
+func isEmptyArray(v []byte) bool {
+	return v[0] == '[' && len(bytes.TrimSpace(v[1:len(v)-1])) == 0
+}
+
+// AppendRenamed appends data with the values at spans replaced by name.
+func AppendRenamed(dst, data []byte, spans []Span, name string) []byte {
+	at := 0
+	for _, s := range spans {
+		dst = append(dst, data[at:s.Start]...)
+		dst = appendJSON(dst, name)
+		at = s.End
+	}
+	return append(dst, data[at:]...)
+}
+
+// ErrorIn returns what an event or a body reports as an error, nil when
+// it reports none. Providers write it as an object, a string, or, with
+// "object":"error", beside the other members.
+func ErrorIn(data []byte) *Error {
+	var body struct {
+		Error   json.RawMessage `json:"error"`
+		Object  string          `json:"object"`
+		Message string          `json:"message"`
+	}
+	if json.Unmarshal(data, &body) != nil {
+		return nil
+	}
+	e := &Error{Type: "server_error"}
+	switch {
+	case len(body.Error) > 0 && body.Error[0] == '{':
+		readErrorObject(body.Error, e)
+	case len(body.Error) > 2 && body.Error[0] == '"':
+		_ = json.Unmarshal(body.Error, &e.Message)
+	case body.Object == "error" && body.Message != "":
+		readErrorObject(data, e)
+	default:
+		return nil
+	}
+	return e
+}
+
+func readErrorObject(data []byte, e *Error) {
+	var o struct {
+		Message any `json:"message"`
+		Type    any `json:"type"`
+		Code    any `json:"code"`
+		Param   any `json:"param"`
+	}
+	_ = json.Unmarshal(data, &o)
+	text := func(v any, or string) string {
+		switch v := v.(type) {
+		case string:
+			return v
+		case float64:
+			return fmt.Sprint(int64(v))
+		default:
+			return or
+		}
+	}
+	e.Message = text(o.Message, "")
+	e.Type = text(o.Type, e.Type)
+	e.Code = text(o.Code, "")
+	e.Param = text(o.Param, "")
+}

@@ -1,0 +1,175 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/telemetry"
+)
+
+// began is the zero of the clock that calls are timed by.
+var began = time.Now()
+
+func clock() time.Duration { return time.Since(began) }
+
+// call is one call to a provider, from the choice of the target to the end of
+// the answer. It ends by itself when it takes too long.
+type call struct {
+	up     *upstream
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	parent context.Context
+	keep   func() bool // stops waiting for the process's exit
+
+	start time.Duration
+	total time.Duration // when it must be over, 0 for never
+	timer *time.Timer
+
+	// The timer looks at these when it fires, so that progress costs a store
+	// and not a new timer.
+	last  atomic.Int64 // when something last arrived
+	quiet atomic.Int64 // how long nothing may arrive, 0 for ever
+	over  atomic.Bool
+
+	firstByte bool // waiting for the first event of a stream
+	status    int
+	usage     dialect.Usage
+}
+
+// errTimeout is the cause of a call that took too long.
+type errTimeout struct{ option string }
+
+func (e errTimeout) Error() string { return "the provider took too long (timeouts: " + e.option + ")" }
+
+var (
+	errShuttingDown = errors.New("the gateway is shutting down")
+	errTruncated    = fmt.Errorf("the stream ended before its end: %w", io.ErrUnexpectedEOF)
+)
+
+// begin starts a call that counts against the time since start, which is when the
+// first attempt began.
+func begin(parent context.Context, up *upstream, start time.Duration, stream bool) *call {
+	c := &call{up: up, parent: parent, start: clock(), firstByte: stream}
+	c.ctx, c.cancel = context.WithCancelCause(parent)
+	c.keep = context.AfterFunc(exit.overdue, func() { c.cancel(errShuttingDown) })
+	if up.limits.total > 0 {
+		c.total = start + up.limits.total
+	}
+	if stream {
+		c.quiet.Store(int64(up.limits.firstByte))
+	}
+	c.last.Store(int64(c.start))
+	if wait, any := c.next(c.start); any {
+		c.timer = time.AfterFunc(wait, c.check)
+		c.last.Store(int64(c.start)) // check loads last before it uses timer
+	}
+	telemetry.ProviderRequestStart.Emit(telemetry.ProviderRequestStarted{Provider: up.name})
+	return c
+}
+
+// next returns how long to wait before looking again.
+func (c *call) next(now time.Duration) (wait time.Duration, any bool) {
+	if c.total > 0 {
+		wait, any = c.total-now, true
+	}
+	sooner := func(d time.Duration) {
+		if !any || d < wait {
+			wait, any = d, true
+		}
+	}
+	if quiet := time.Duration(c.quiet.Load()); quiet > 0 {
+		sooner(time.Duration(c.last.Load()) + quiet - now)
+	}
+	// The limit that comes next may be shorter than the present one.
+	if c.up.limits.idle > 0 {
+		sooner(c.up.limits.idle)
+	}
+	return max(wait, 0), any
+}
+
+func (c *call) check() {
+	now := clock()
+	last, quiet := time.Duration(c.last.Load()), time.Duration(c.quiet.Load())
+	switch {
+	case c.over.Load():
+	case c.total > 0 && now >= c.total:
+		c.cancel(errTimeout{"total"})
+	case quiet > 0 && now-last >= quiet:
+		c.cancel(errTimeout{"first_byte or idle"})
+	default:
+		wait, _ := c.next(now)
+		c.timer.Reset(wait)
+	}
+}
+
+// progress notes that something has arrived.
+func (c *call) progress() { c.last.Store(int64(clock())) }
+
+// flowing notes that the answer has begun to arrive, so that silence is
+// bounded by the idle timeout from here on.
+func (c *call) flowing() {
+	c.firstByte = false
+	c.progress()
+	c.quiet.Store(int64(c.up.limits.idle))
+}
+
+// end settles the call. It is called once.
+func (c *call) end(outcome string) {
+	c.over.Store(true)
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.keep()
+	c.cancel(nil)
+	telemetry.ProviderRequestStop.Emit(telemetry.ProviderRequestStopped{
+		Duration: clock() - c.start, Provider: c.up.name, Status: c.status, Outcome: outcome,
+	})
+}
+
+// outcome says what an error of the call comes to, and what the client is told.
+func (c *call) outcome(err error) (string, *dialect.Error) {
+	var timeout errTimeout
+	var netErr net.Error
+	told := &dialect.Error{Status: http.StatusBadGateway, Type: "server_error"}
+	switch {
+	case errors.Is(err, errShuttingDown):
+		told.Status, told.Code = http.StatusServiceUnavailable, "shutting_down"
+		told.Message, told.RetryAfter = "The gateway is shutting down.", time.Second
+		return telemetry.OutcomeShuttingDown, told
+	case c.parent.Err() != nil:
+		told.Status, told.Code, told.Message = statusClientClosed, "canceled", "The client closed the request."
+		return telemetry.OutcomeCanceled, told
+	case errors.As(err, &timeout):
+		option := timeout.option
+		if option != "total" {
+			if option = "idle"; c.firstByte {
+				option = "first_byte"
+			}
+		}
+		told.Status, told.Code = http.StatusGatewayTimeout, "timeout"
+		told.Message = fmt.Sprintf("The provider %s took too long: the %s timeout is over.", c.up.name, option)
+		return telemetry.OutcomeTimeout, told
+	case errors.As(err, &netErr) && netErr.Timeout():
+		told.Status, told.Code = http.StatusGatewayTimeout, "timeout"
+		told.Message = fmt.Sprintf("The provider %s took too long: the connect timeout is over.", c.up.name)
+		return telemetry.OutcomeTimeout, told
+	case c.status != 0:
+		told.Code = "interrupted"
+		told.Message = fmt.Sprintf("The answer of the provider %s broke off.", c.up.name)
+		return telemetry.OutcomeError, told
+	default:
+		told.Code = "unreachable"
+		told.Message = fmt.Sprintf("The provider %s could not be reached.", c.up.name)
+		return telemetry.OutcomeUnreachable, told
+	}
+}
+
+// statusClientClosed is what is counted when the client has left; nobody gets to see it.
+const statusClientClosed = 499

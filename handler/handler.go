@@ -1,0 +1,213 @@
+// Package handler is the HTTP surface: it reads what clients send, has the
+// gateway answer, and relays the answer as it arrives.
+package handler
+
+import (
+	"errors"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/gateway"
+	"github.com/runestone-gateway/runestone/provider"
+	"github.com/runestone-gateway/runestone/telemetry"
+)
+
+func init() { caddy.RegisterModule(new(Handler)) }
+
+// Handler serves OpenAI's API under /v1/ through the app runestone. Every other
+// path goes to the next handler.
+type Handler struct {
+	app *gateway.App
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.runestone",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision gets the app, which need not be configured.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("runestone")
+	if err != nil {
+		return err
+	}
+	h.app = app.(*gateway.App)
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !strings.HasPrefix(r.URL.Path, "/v1/") {
+		return next.ServeHTTP(w, r)
+	}
+	defer gateway.Enter()()
+	x := exchange{
+		app: h.app, w: w, r: r, start: time.Now(),
+		kind: gateway.KindOf(r.URL.Path), id: requestID(r),
+	}
+	if fields, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		fields.Add(zap.Object("runestone", &x))
+	}
+	header := w.Header()
+	header["X-Request-Id"] = []string{x.id}
+	telemetry.RequestStart.Emit(telemetry.RequestStarted{Route: string(x.kind)})
+	defer x.stop()
+	x.serve()
+	if x.broken {
+		// Nothing else tells the client that what it has got is not all.
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// exchange is one request and its answer.
+type exchange struct {
+	app   *gateway.App
+	w     http.ResponseWriter
+	r     *http.Request
+	start time.Time
+	kind  gateway.Kind
+	id    string
+
+	req       provider.Request
+	asked     time.Time // when the provider was asked
+	firstByte time.Time
+
+	status     int
+	outcome    string
+	provider   string
+	model      string // for metrics: bounded
+	attempts   int
+	stream     bool // the answer is a stream
+	broken     bool // the answer broke off and nothing could be said about it
+	usage      dialect.Usage
+	upstreamID string
+	cause      string
+}
+
+func (x *exchange) serve() {
+	if gateway.Exiting() {
+		x.w.Header().Set("Connection", "close")
+		x.refuse(&dialect.Error{
+			Status: http.StatusServiceUnavailable, Type: "server_error", Code: "shutting_down",
+			Message: "The gateway is shutting down.", RetryAfter: time.Second,
+		}, telemetry.OutcomeShuttingDown)
+		return
+	}
+	if told := x.check(); told != nil {
+		x.refuse(told, telemetry.OutcomeInvalid)
+		return
+	}
+	if x.serveModels() {
+		return
+	}
+	told := x.read()
+	if x.req.Body != nil {
+		defer x.req.Body.Release()
+	}
+	if told != nil {
+		outcome := telemetry.OutcomeInvalid
+		if x.r.Context().Err() != nil {
+			outcome = telemetry.OutcomeCanceled
+		}
+		x.refuse(told, outcome)
+		return
+	}
+	x.relay(&x.req)
+}
+
+// check refuses what is wrong whatever the body says.
+func (x *exchange) check() *dialect.Error {
+	p := x.r.URL.Path
+	if clean := path.Clean(p); clean != p && clean+"/" != p {
+		return dialect.Invalid("", "invalid_path", "The path is not in its plain form: write it as "+clean+".")
+	}
+	allowed := ""
+	switch x.kind {
+	case gateway.Completions, gateway.Embeddings, gateway.Responses:
+		allowed = http.MethodPost
+	case gateway.Chat: // GET lists the stored ones
+		allowed = "POST, GET"
+	default:
+		return nil
+	}
+	if strings.Contains(allowed, x.r.Method) {
+		return nil
+	}
+	x.w.Header().Set("Allow", allowed)
+	told := dialect.Invalid("", "method_not_allowed", "The method "+x.r.Method+" is not allowed for "+p+": use "+allowed+".")
+	told.Status = http.StatusMethodNotAllowed
+	return told
+}
+
+// relay has the gateway answer and passes the answer on.
+func (x *exchange) relay(req *provider.Request) {
+	x.asked = time.Now()
+	resp, err := x.app.Do(x.r.Context(), req)
+	if err != nil {
+		var failure *gateway.Failure
+		errors.As(err, &failure)
+		x.provider, x.model, x.attempts = failure.Provider, failure.Model, failure.Attempts
+		x.cause = failure.Told.Code
+		x.refuse(failure.Told, failure.Outcome)
+		return
+	}
+	answer := resp.Body.(*gateway.Answer)
+	defer func() {
+		x.usage = answer.Usage()
+		_ = answer.Close()
+	}()
+	x.provider, x.model, x.attempts = answer.Provider, answer.Model, answer.Attempts
+	x.respond(resp, answer)
+}
+
+// stop reports what came of the request.
+func (x *exchange) stop() {
+	now := time.Now()
+	if v := recover(); v != nil {
+		telemetry.RequestException.Emit(telemetry.RequestRaised{Duration: now.Sub(x.start), Route: string(x.kind)})
+		defer panic(v)
+	}
+	e := telemetry.RequestStopped{
+		Duration:    now.Sub(x.start),
+		InputTokens: x.usage.Input, CachedInputTokens: x.usage.CachedInput,
+		OutputTokens: x.usage.Output, ReasoningTokens: x.usage.Reasoning,
+		Attempts: x.attempts, Route: string(x.kind), Provider: x.provider, Model: x.model,
+		Status: x.status, Outcome: x.outcome, Stream: x.stream,
+	}
+	if !x.asked.IsZero() {
+		e.Overhead = x.asked.Sub(x.start)
+	}
+	if !x.firstByte.IsZero() {
+		e.FirstByte = x.firstByte.Sub(x.start)
+	}
+	telemetry.RequestStop.Emit(e)
+}
+
+// gone reports whether the client has left.
+func (x *exchange) gone() bool { return x.r.Context().Err() != nil }
+
+// refuse answers with an error.
+func (x *exchange) refuse(told *dialect.Error, outcome string) {
+	x.outcome, x.status = outcome, told.Status
+	if x.cause == "" {
+		x.cause = told.Code
+	}
+	writeError(x.w, told)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,201 @@
+package handler
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/gateway"
+	"github.com/runestone-gateway/runestone/sse"
+	"github.com/runestone-gateway/runestone/telemetry"
+)
+
+// withheld are a provider's headers that are not for the client: what holds
+// between two hops (RFC 9110, section 7.6.1), what is about the provider's own
+// host, its cookies, and who the gateway is to it.
+var withheld = map[string]bool{
+	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Alt-Svc": true, "Strict-Transport-Security": true, "Server": true, "Set-Cookie": true,
+	"Content-Length": true, "X-Request-Id": true,
+	"Openai-Organization": true, "Openai-Project": true,
+}
+
+// respond passes an answer on.
+func (x *exchange) respond(resp *http.Response, answer *gateway.Answer) {
+	header := x.w.Header()
+	for name, values := range resp.Header {
+		if !withheld[name] {
+			header[name] = values
+		}
+	}
+	if id := resp.Header["X-Request-Id"]; len(id) > 0 {
+		x.upstreamID = id[0]
+	}
+	x.status, x.outcome = resp.StatusCode, telemetry.OutcomeOK
+	if resp.StatusCode >= http.StatusBadRequest {
+		x.outcome = telemetry.OutcomeError
+	}
+	if answer.Streams() {
+		x.respondStream(answer)
+		return
+	}
+	if resp.ContentLength >= 0 {
+		header["Content-Length"] = []string{strconv.FormatInt(resp.ContentLength, 10)}
+	}
+	x.firstByte = time.Now()
+	x.w.WriteHeader(resp.StatusCode)
+	flush := resp.ContentLength < 0 // it may be arriving little by little
+	for {
+		p, err := answer.Next()
+		if err != nil {
+			x.finish(answer, err)
+			x.broken = err != io.EOF
+			return
+		}
+		if !x.write(p, flush) {
+			return
+		}
+	}
+}
+
+var (
+	noStore      = []string{"no-cache, no-transform"}
+	unbuffered   = []string{"no"}
+	flushWriters = []string{"text/event-stream"}
+)
+
+// respondStream passes a stream on, event by event.
+func (x *exchange) respondStream(answer *gateway.Answer) {
+	header := x.w.Header()
+	if len(header["Content-Type"]) == 0 {
+		header["Content-Type"] = flushWriters
+	}
+	header["Cache-Control"] = noStore // no-transform: an encoder would hold tokens back
+	header["X-Accel-Buffering"] = unbuffered
+	x.stream = true
+	x.firstByte = time.Now()
+	telemetry.StreamFirstToken.Emit(telemetry.StreamFirstTokenSeen{
+		Duration: x.firstByte.Sub(x.start), Provider: x.provider, Model: x.model,
+	})
+	defer func() {
+		telemetry.StreamStop.Emit(telemetry.StreamStopped{
+			Duration: time.Since(x.firstByte), Provider: x.provider, Outcome: x.outcome,
+		})
+	}()
+	x.w.WriteHeader(x.status)
+	for {
+		p, err := answer.Next()
+		if err != nil {
+			if x.finish(answer, err); err != io.EOF && !x.gone() {
+				_, told := answer.Told()
+				x.write(sse.AppendData(nil, told.AppendOpenAI(nil)), true)
+			}
+			return
+		}
+		if !x.write(p, true) {
+			return
+		}
+	}
+}
+
+// write sends p to the client and reports whether it is still there.
+func (x *exchange) write(p []byte, flush bool) bool {
+	_, err := x.w.Write(p)
+	if err == nil && flush {
+		err = http.NewResponseController(x.w).Flush()
+	}
+	if err != nil {
+		x.outcome = telemetry.OutcomeCanceled
+		return false
+	}
+	return true
+}
+
+// finish notes how an answer ended.
+func (x *exchange) finish(answer *gateway.Answer, err error) {
+	if outcome := answer.Outcome(); outcome != telemetry.OutcomeOK {
+		x.outcome = outcome
+	}
+	if err != io.EOF {
+		_, told := answer.Told()
+		x.cause = told.Code
+	}
+}
+
+// serveModels answers what the gateway itself knows about models, and reports
+// whether it did.
+func (x *exchange) serveModels() bool {
+	if x.r.Method != http.MethodGet {
+		return false
+	}
+	if x.r.URL.Path == "/v1/models" {
+		if !x.app.ListsItself() {
+			return false
+		}
+		x.writeJSON(map[string]any{"object": "list", "data": x.app.ModelList(x.r.Context(), x.r.Header)})
+		return true
+	}
+	name, ok := strings.CutPrefix(x.r.URL.Path, "/v1/models/")
+	if !ok {
+		return false
+	}
+	if model, ok := x.app.Model(name); ok {
+		x.writeJSON(model)
+		return true
+	}
+	_ = x.read() // a GET has no body to refuse
+	if told := x.app.ModelPath(&x.req, name); told != nil {
+		x.refuse(told, telemetry.OutcomeInvalid)
+		return true
+	}
+	x.relay(&x.req)
+	return true
+}
+
+func (x *exchange) writeJSON(v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		x.refuse(&dialect.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "The answer could not be written."}, telemetry.OutcomeError)
+		return
+	}
+	x.status, x.outcome = http.StatusOK, telemetry.OutcomeOK
+	x.w.Header().Set("Content-Type", "application/json")
+	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	x.write(body, false)
+}
+
+// MarshalLogObject adds what the access log should say of the request. It is
+// called when the line is written, if it is.
+func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("request_id", x.id)
+	enc.AddString("route", string(x.kind))
+	enc.AddString("outcome", x.outcome)
+	text := func(key, value string) {
+		if value != "" {
+			enc.AddString(key, value)
+		}
+	}
+	text("error", x.cause)
+	text("provider", x.provider)
+	text("model", x.req.Model)
+	text("upstream_request_id", x.upstreamID)
+	if x.attempts > 0 {
+		enc.AddInt("attempts", x.attempts)
+		enc.AddBool("stream", x.stream)
+		enc.AddInt64("input_tokens", x.usage.Input)
+		enc.AddInt64("cached_input_tokens", x.usage.CachedInput)
+		enc.AddInt64("output_tokens", x.usage.Output)
+		enc.AddInt64("reasoning_tokens", x.usage.Reasoning)
+	}
+	if !x.firstByte.IsZero() {
+		enc.AddDuration("first_byte", x.firstByte.Sub(x.start))
+	}
+	return nil
+}

@@ -1,0 +1,20 @@
+// Package runestone is an LLM gateway made of Caddy modules. Importing it
+// registers them all:
+//
+//	http.handlers.runestone   the handler             handler/
+//	runestone                 the app that it asks    gateway/
+//	runestone.providers.*     upstream APIs           provider/
+//	runestone.policies.*      choice of target        policy/
+//
+// and the Caddyfile's directive and global option, caddyfile/. A request goes
+// from handler to gateway to provider. Packages import only downward; a test holds the rule.
+package runestone
+
+import (
+	_ "github.com/runestone-gateway/runestone/caddyfile"
+	_ "github.com/runestone-gateway/runestone/gateway"
+	_ "github.com/runestone-gateway/runestone/handler"
+	_ "github.com/runestone-gateway/runestone/policy"
+	_ "github.com/runestone-gateway/runestone/provider/mock"
+	_ "github.com/runestone-gateway/runestone/provider/openai"
+)

@@ -1,0 +1,104 @@
+// Package provider says what an upstream API must do to stand behind the
+// gateway. It imports the standard library only, so that an adapter in another
+// repository depends on one small package.
+//
+// An adapter is a Caddy module in the namespace runestone.providers whose type
+// implements [Provider]. It builds upstream requests; connections, timeouts,
+// failover, metering and streaming are the gateway's and are written once there.
+package provider
+
+import (
+	"context"
+	"io"
+	"net/http"
+)
+
+// Request is one client call, read no further than routing needs.
+//
+// The same Request is offered to one target after another: an adapter must not
+// modify it, its Header or its Body, nor keep them after NewRequest returns,
+// except through a [Splice] of the Body.
+type Request struct {
+	// Method and Path are the client's, e.g. "POST", "/v1/chat/completions".
+	// Path always starts with "/v1/". RawPath is how the client encoded it where
+	// that is not the usual way (see [net/url.URL]). Query is the raw query string.
+	Method, Path, RawPath, Query string
+
+	// Header is the client's. It holds the client's own credentials and
+	// cookies: an adapter copies only the names it knows (see [CopyHeaders]).
+	Header http.Header
+
+	// Model is the model as the client named it, "" when the call names none.
+	Model string
+
+	// Stream is whether the client asked for server-sent events.
+	Stream bool
+
+	// Body is the client's JSON body held whole, nil when there is none or
+	// when Upload carries it.
+	Body *Body
+
+	// ModelSpan is where Body holds the value of "model", quotes included. It is
+	// zero when Body names no model.
+	ModelSpan Span
+
+	// StreamOptions is where Body holds the value of "stream_options", zero
+	// when it has none. IncludeUsage is whether that value asks for the usage chunk.
+	StreamOptions Span
+	IncludeUsage  bool
+
+	// Upload is a body that is relayed as it arrives, readable once, so a call
+	// that has one is never retried. Body, if not nil, is what comes before it, and
+	// ModelSpan where that holds the model's name, without quotes. UploadLength
+	// is the length of Upload in bytes, -1 when unknown.
+	Upload       io.Reader
+	UploadLength int64
+}
+
+// Target is where one attempt goes.
+type Target struct {
+	// Model is the provider's own name for the model, "" to leave it as the
+	// client wrote it.
+	Model string
+	// Credential is the secret to present, "" for none.
+	Credential string
+}
+
+// Provider speaks one upstream API. Its methods are called concurrently.
+type Provider interface {
+	// NewRequest builds the upstream call that asks t to serve r. It must not
+	// dial or block. The error is shown to the client, so it holds no secret.
+	//
+	// The body of the returned request is closed by the transport.
+	NewRequest(ctx context.Context, r *Request, t Target) (*http.Request, error)
+}
+
+// A Provider that is also an [http.RoundTripper] answers its own requests,
+// and no connection is made for it.
+type (
+	// EnvKeyer is implemented by a Provider that has a customary environment
+	// variable for its API key, such as OPENAI_API_KEY. With no provider
+	// configured, those whose variable is set are used.
+	EnvKeyer interface{ EnvKey() string }
+
+	// UsageAdder is implemented by a Provider that makes a stream report its
+	// token usage although the client did not ask for it. The gateway removes
+	// the extra event again from the answer of such a call.
+	UsageAdder interface{ AddsUsage(*Request) bool }
+)
+
+// Span is the half-open range [Start, End) of a Body's bytes.
+type Span struct{ Start, End int }
+
+// IsZero reports whether s marks nothing.
+func (s Span) IsZero() bool { return s.End == 0 }
+
+// CopyHeaders copies the named headers, given in canonical form, from src to
+// dst, sharing their values.
+func CopyHeaders(dst, src http.Header, names ...string) {
+	for _, name := range names {
+		if v, ok := src[name]; ok {
+			dst[name] = v
+		}
+	}
+}

@@ -1,0 +1,106 @@
+// Package sse frames server-sent events (WHATWG HTML, section 9.2) without
+// changing their bytes. A block is what one event is on the wire: its lines and
+// the blank line that ends it.
+package sse
+
+import "bytes"
+
+// End returns the length of the first complete block of b, or 0 when b holds
+// none. Lines end in LF, CRLF or CR, mixed as the sender likes. A CR that ends
+// b counts as a line end: where an LF follows later, it is a block of its own
+// that holds nothing, so that no event waits for the byte after it.
+func End(b []byte) int {
+	if bytes.IndexByte(b, '\r') < 0 {
+		for at := 0; ; {
+			i := bytes.IndexByte(b[at:], '\n')
+			if i < 0 {
+				return 0
+			}
+			at += i + 1
+			if i == 0 {
+				return at
+			}
+		}
+	}
+	return endMixed(b)
+}
+
+// endMixed is End for a buffer that has CRs in it.
+func endMixed(b []byte) int {
+	for start, i := 0, 0; i < len(b); {
+		if b[i] != '\n' && b[i] != '\r' {
+			i++
+			continue
+		}
+		blank := i == start
+		if b[i] == '\r' && i+1 < len(b) && b[i+1] == '\n' {
+			i++
+		}
+		i++
+		if blank {
+			return i
+		}
+		start = i
+	}
+	return 0
+}
+
+// Event is what a block says.
+type Event struct {
+	// Name is the event's type, nil for the default, "message".
+	Name []byte
+	// Data is the lines of data joined by LF. It aliases the block where
+	// there is one line.
+	Data []byte
+	// HasData tells an empty data field from none; an event without one is
+	// not dispatched by clients that follow the standard.
+	HasData bool
+	// Fields is whether the block has any line that is neither blank nor a comment.
+	Fields bool
+}
+
+// Parse reads a block. Unknown fields are passed over, as the standard asks.
+func Parse(block []byte) (e Event) {
+	for len(block) > 0 {
+		var line []byte
+		line, block = cutLine(block)
+		if len(line) == 0 || line[0] == ':' {
+			continue
+		}
+		e.Fields = true
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(name) {
+		case "event":
+			e.Name = value
+		case "data":
+			if !e.HasData {
+				e.HasData, e.Data = true, value
+				continue
+			}
+			joined := make([]byte, 0, len(e.Data)+1+len(value))
+			e.Data = append(append(append(joined, e.Data...), '\n'), value...)
+		}
+	}
+	return e
+}
+
+// cutLine splits b after its first line end and returns the line without it.
+func cutLine(b []byte) (line, rest []byte) {
+	i := bytes.IndexAny(b, "\r\n")
+	switch {
+	case i < 0:
+		return b, nil
+	case b[i] == '\r' && i+1 < len(b) && b[i+1] == '\n':
+		return b[:i], b[i+2:]
+	default:
+		return b[:i], b[i+1:]
+	}
+}
+
+// AppendData appends an event with the given data, which must hold no line end.
+func AppendData(dst, data []byte) []byte {
+	dst = append(dst, "data: "...)
+	dst = append(dst, data...)
+	return append(dst, "\n\n"...)
+}

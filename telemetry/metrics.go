@@ -1,0 +1,235 @@
+package telemetry
+
+import (
+	"errors"
+	"strconv"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// maxModels bounds the values of the label model: client may ask for what they
+// like. Beyond it a name counts as otherModel.
+const (
+	maxModels  = 1000
+	otherModel = "other"
+)
+
+// Buckets in seconds. A model's answer takes from tens of milliseconds to minutes;
+// the gateway's own share, from microseconds to a bad day.
+var (
+	answerBuckets   = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600}
+	tokenBuckets    = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60}
+	overheadBuckets = []float64{10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 10e-3, 25e-3, 100e-3}
+)
+
+// metrics are the Prometheus collectors. There is one set in the process, so
+// that a configuration's end resets nothing.
+type metrics struct {
+	requests   *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	overhead   prometheus.Histogram
+	firstToken *prometheus.HistogramVec
+	tokens     *prometheus.CounterVec
+	streams    *prometheus.GaugeVec
+	upstream   *prometheus.CounterVec
+	upstreamIn *prometheus.HistogramVec
+	failovers  *prometheus.CounterVec
+	exceptions prometheus.Counter
+
+	models     cache[string, struct{}]
+	byRequest  cache[requestKey, *requestSeries]
+	byStream   cache[streamKey, prometheus.Observer]
+	byUpstream cache[upstreamKey, *upstreamSeries]
+	byProvider cache[string, prometheus.Gauge]
+}
+
+var process = newMetrics()
+
+// Register makes the metrics part of a configuration's registry, which Caddy's
+// admin endpoint serves. Registering them again is no error.
+func Register(registry prometheus.Registerer) error {
+	for _, c := range process.collectors() {
+		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+			return err
+		}
+	}
+	return nil
+}
+
+func newMetrics() *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "runestone", Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "runestone", Name: name, Help: help, Buckets: buckets,
+		}, labels)
+	}
+	m := &metrics{
+		requests: counter("requests_total", "Requests that have been answered, refused or given up by their client.",
+			"route", "provider", "model", "status", "outcome"),
+		duration: histogram("request_duration_seconds", "From a request's arrival to the end of its answer.",
+			answerBuckets, "provider", "model"),
+		overhead: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "runestone", Name: "overhead_seconds", Buckets: overheadBuckets,
+			Help: "The gateway's own share: from a request's arrival until a provider is asked.",
+		}),
+		firstToken: histogram("time_to_first_token_seconds", "From a streamed request's arrival to its first event.",
+			tokenBuckets, "provider", "model"),
+		tokens: counter("tokens_total", "Tokens as the providers counted them; cached input is part of input, reasoning part of output.",
+			"provider", "model", "type"),
+		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "runestone", Name: "streams_active", Help: "Streamed answers under way.",
+		}, []string{"provider"}),
+		upstream: counter("upstream_requests_total", "Calls to providers that have ended.",
+			"provider", "status", "outcome"),
+		upstreamIn: histogram("upstream_request_duration_seconds", "From a call to a provider to the end of its answer.",
+			answerBuckets, "provider"),
+		failovers: counter("failovers_total", "Targets that failed before the first byte, so that the next was tried.",
+			"provider", "outcome"),
+		exceptions: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "runestone", Name: "request_exceptions_total", Help: "Requests that ended in a panic.",
+		}),
+	}
+	m.attach()
+	return m
+}
+
+func (m *metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		m.requests, m.duration, m.overhead, m.firstToken, m.tokens,
+		m.streams, m.upstream, m.upstreamIn, m.failovers, m.exceptions,
+	}
+}
+
+func (m *metrics) attach() {
+	RequestStop.Attach(m.requestStop)
+	RequestException.Attach(func(RequestRaised) { m.exceptions.Inc() })
+	StreamFirstToken.Attach(m.streamFirstToken)
+	StreamStop.Attach(func(e StreamStopped) { m.activeStreams(e.Provider).Dec() })
+	ProviderRequestStop.Attach(m.providerRequestStop)
+	Failover.Attach(func(e FailedOver) { m.failovers.WithLabelValues(e.Provider, e.Outcome).Inc() })
+}
+
+type requestKey struct {
+	route, provider, model, outcome string
+	status                          int
+}
+
+// requestSeries are the series that one kind of request adds to.
+type requestSeries struct {
+	requests              prometheus.Counter
+	duration              prometheus.Observer
+	input, cached, output prometheus.Counter
+	reasoning             prometheus.Counter
+}
+
+func (m *metrics) requestStop(e RequestStopped) {
+	model := m.model(e.Model)
+	s := m.byRequest.get(requestKey{e.Route, e.Provider, model, e.Outcome, e.Status}, func() *requestSeries {
+		tokens := func(kind string) prometheus.Counter { return m.tokens.WithLabelValues(e.Provider, model, kind) }
+		return &requestSeries{
+			requests: m.requests.WithLabelValues(e.Route, e.Provider, model, strconv.Itoa(e.Status), e.Outcome),
+			duration: m.duration.WithLabelValues(e.Provider, model),
+			input:    tokens("input"), cached: tokens("cached_input"),
+			output: tokens("output"), reasoning: tokens("reasoning"),
+		}
+	})
+	s.requests.Inc()
+	s.duration.Observe(e.Duration.Seconds())
+	if e.Attempts > 0 {
+		m.overhead.Observe(e.Overhead.Seconds())
+	}
+	s.input.Add(float64(e.InputTokens))
+	s.cached.Add(float64(e.CachedInputTokens))
+	s.output.Add(float64(e.OutputTokens))
+	s.reasoning.Add(float64(e.ReasoningTokens))
+}
+
+// model bounds the values of the label.
+func (m *metrics) model(name string) string {
+	if name == "" || m.models.has(name) {
+		return name
+	}
+	if m.models.len() >= maxModels {
+		return otherModel
+	}
+	m.models.get(name, func() struct{} { return struct{}{} })
+	return name
+}
+
+type streamKey struct{ provider, model string }
+
+func (m *metrics) streamFirstToken(e StreamFirstTokenSeen) {
+	m.activeStreams(e.Provider).Inc()
+	model := m.model(e.Model)
+	m.byStream.get(streamKey{e.Provider, model}, func() prometheus.Observer {
+		return m.firstToken.WithLabelValues(e.Provider, model)
+	}).Observe(e.Duration.Seconds())
+}
+
+func (m *metrics) activeStreams(provider string) prometheus.Gauge {
+	return m.byProvider.get(provider, func() prometheus.Gauge { return m.streams.WithLabelValues(provider) })
+}
+
+type upstreamKey struct {
+	provider, outcome string
+	status            int
+}
+
+type upstreamSeries struct {
+	requests prometheus.Counter
+	duration prometheus.Observer
+}
+
+func (m *metrics) providerRequestStop(e ProviderRequestStopped) {
+	s := m.byUpstream.get(upstreamKey{e.Provider, e.Outcome, e.Status}, func() *upstreamSeries {
+		return &upstreamSeries{
+			requests: m.upstream.WithLabelValues(e.Provider, strconv.Itoa(e.Status), e.Outcome),
+			duration: m.upstreamIn.WithLabelValues(e.Provider),
+		}
+	})
+	s.requests.Inc()
+	s.duration.Observe(e.Duration.Seconds())
+}
+
+// cache keeps series by the values of their labels: finding one here costs a
+// fraction of what a vector takes to hash them.
+type cache[K comparable, V any] struct {
+	mu sync.RWMutex
+	m  map[K]V
+}
+
+func (c *cache[K, V]) get(key K, create func() V) V {
+	c.mu.RLock()
+	v, ok := c.m[key]
+	c.mu.RUnlock()
+	if ok {
+		return v
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v, ok = c.m[key]; ok {
+		return v
+	}
+	if c.m == nil {
+		c.m = make(map[K]V)
+	}
+	v = create()
+	c.m[key] = v
+	return v
+}
+
+func (c *cache[K, V]) has(key K) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	_, ok := c.m[key]
+	return ok
+}
+
+func (c *cache[K, V]) len() int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return len(c.m)
+}
