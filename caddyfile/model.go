@@ -51,12 +51,12 @@ func policyOf(m *gateway.Model) parseFunc {
 		if _, err := argument(d, "a name, such as failover"); err != nil {
 			return err
 		}
-		policy := guest{kind: "policy", namespace: "runestone.policies"}
-		err := policy.find(d, "")
+		chosen := guest{kind: "policy", namespace: "runestone.policies"}
+		err := chosen.find(d, "")
 		if err != nil {
 			return err
 		}
-		m.PolicyRaw, err = policy.parse(d.NextSegment())
+		m.PolicyRaw, err = chosen.parse(d.NextSegment())
 		return err
 	}
 }

@@ -81,8 +81,9 @@ func (a *App) listOf(ctx context.Context, up *upstream, header http.Header) []js
 	var page struct {
 		Data []map[string]json.RawMessage `json:"data"`
 	}
-	body := io.LimitReader(resp.Body, maxList)
-	if resp.StatusCode != http.StatusOK || json.NewDecoder(body).Decode(&page) != nil {
+	// Read to its end, so that the connection can be used again.
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxList))
+	if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(body, &page) != nil {
 		return nil
 	}
 	var list []json.RawMessage

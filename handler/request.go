@@ -68,9 +68,9 @@ func (x *exchange) read() *dialect.Error {
 		if told := x.onlyJSON(isJSON, media, err); told != nil {
 			return told
 		}
-		return x.readJSON(true)
+		return x.readJSON()
 	case isJSON && r.Header.Get("Content-Encoding") == "":
-		return x.readJSON(false)
+		return x.readJSON()
 	}
 	x.req.Upload, x.req.UploadLength = r.Body, r.ContentLength
 	if media == "multipart/form-data" && params["boundary"] != "" && x.app.NeedsModel() {
@@ -99,8 +99,9 @@ func (x *exchange) onlyJSON(isJSON bool, media string, err error) *dialect.Error
 	return told
 }
 
-// readJSON reads the body whole and scans it.
-func (x *exchange) readJSON(needsModel bool) *dialect.Error {
+// readJSON reads the body whole and scans it. Of a call that is relayed unread, what
+// is not valid is left to the provider to refuse.
+func (x *exchange) readJSON() *dialect.Error {
 	buf, told := x.readBody()
 	if told != nil {
 		return told
@@ -110,16 +111,20 @@ func (x *exchange) readJSON(needsModel bool) *dialect.Error {
 	if err != nil {
 		var bad *dialect.Error
 		errors.As(err, &bad)
-		if !needsModel && bad.Code == "invalid_json" {
-			return nil // what it means is the provider's to say
+		if x.kind == gateway.Other && bad.Code == "invalid_json" {
+			return nil
 		}
 		return bad
 	}
 	x.req.Model, x.req.ModelSpan = scan.Model, provider.Span(scan.ModelSpan)
 	x.req.Stream = scan.Stream
 	x.req.StreamOptions, x.req.IncludeUsage = provider.Span(scan.StreamOptions), scan.IncludeUsage
-	if needsModel && x.req.Model == "" {
-		return dialect.Invalid("model", "missing_required_parameter", "You must provide a model parameter.")
+	switch x.kind {
+	case gateway.Chat, gateway.Completions, gateway.Embeddings:
+		// A response may take its model from a stored prompt.
+		if x.req.Model == "" {
+			return dialect.Invalid("model", "missing_required_parameter", "You must provide a model parameter.")
+		}
 	}
 	return nil
 }

@@ -129,18 +129,22 @@ func (m *metrics) requestStop(e RequestStopped) {
 	model := m.model(e.Model)
 	s := m.byRequest.get(requestKey{e.Route, e.Provider, model, e.Outcome, e.Status}, func() *requestSeries {
 		tokens := func(kind string) prometheus.Counter { return m.tokens.WithLabelValues(e.Provider, model, kind) }
-		return &requestSeries{
+		s := &requestSeries{
 			requests: m.requests.WithLabelValues(e.Route, e.Provider, model, strconv.Itoa(e.Status), e.Outcome),
 			duration: m.duration.WithLabelValues(e.Provider, model),
-			input:    tokens("input"), cached: tokens("cached_input"),
-			output: tokens("output"), reasoning: tokens("reasoning"),
 		}
+		if e.Provider != "" {
+			s.input, s.cached = tokens("input"), tokens("cached_input")
+			s.output, s.reasoning = tokens("output"), tokens("reasoning")
+		}
+		return s
 	})
 	s.requests.Inc()
 	s.duration.Observe(e.Duration.Seconds())
-	if e.Attempts > 0 {
-		m.overhead.Observe(e.Overhead.Seconds())
+	if e.Provider == "" {
+		return // nobody was asked
 	}
+	m.overhead.Observe(e.Overhead.Seconds())
 	s.input.Add(float64(e.InputTokens))
 	s.cached.Add(float64(e.CachedInputTokens))
 	s.output.Add(float64(e.OutputTokens))

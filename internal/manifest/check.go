@@ -176,11 +176,11 @@ func checkPins(makefile string) error {
 		name, version := match[1], strings.TrimSpace(match[2])
 		found = found || name == "XCADDY_VERSION"
 		if !pinned.MatchString(version) {
-			errs = append(errs, fmt.Errorf("Makefile: %s is %q: pin one version, such as v0.4.5", name, version))
+			errs = append(errs, fmt.Errorf("%s in the Makefile is %q: pin one version, such as v0.4.5", name, version))
 		}
 	}
 	if !found {
-		errs = append(errs, errors.New("Makefile: no XCADDY_VERSION: add `XCADDY_VERSION := v0.4.5`, or the version that you mean"))
+		errs = append(errs, errors.New("no XCADDY_VERSION in the Makefile: add `XCADDY_VERSION := v0.4.5`, or the version that you mean"))
 	}
 	return errors.Join(errs...)
 }

@@ -21,7 +21,7 @@ func TestCheckThisRepository(t *testing.T) {
 
 func TestCheckRefuses(t *testing.T) {
 	for _, test := range []struct {
-		name, file, old, new string
+		name, file, from, to string
 		want                 []string
 	}{
 		{
@@ -81,23 +81,23 @@ func TestCheckRefuses(t *testing.T) {
 		},
 		{
 			"xcaddy unpinned", "Makefile", "v0.4.5", "latest",
-			[]string{"Makefile: XCADDY_VERSION", `"latest"`, "pin"},
+			[]string{"XCADDY_VERSION in the Makefile", `"latest"`, "pin"},
 		},
 		{
 			"xcaddy empty", "Makefile", "v0.4.5", "",
-			[]string{"Makefile: XCADDY_VERSION", `""`, "pin"},
+			[]string{"XCADDY_VERSION in the Makefile", `""`, "pin"},
 		},
 		{
 			"xcaddy missing", "Makefile", "XCADDY_VERSION", "XCADDY",
-			[]string{"Makefile: no XCADDY_VERSION", "add"},
+			[]string{"no XCADDY_VERSION in the Makefile", "add"},
 		},
 		{
 			"another tool unpinned", "Makefile", "XCADDY_VERSION", "LINT_VERSION ?= main\nXCADDY_VERSION",
-			[]string{"Makefile: LINT_VERSION", `"main"`},
+			[]string{"LINT_VERSION in the Makefile", `"main"`},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			root := repository(t, test.file, test.old, test.new)
+			root := repository(t, test.file, test.from, test.to)
 			wantError(t, run(root, []string{"-check"}, new(bytes.Buffer)), test.want...)
 		})
 	}

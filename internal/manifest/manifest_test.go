@@ -45,16 +45,16 @@ func main() { caddycmd.Main() }
 	"Makefile": "XCADDY_VERSION := v0.4.5\n",
 }
 
-// repository writes the agreeing files, one of them with old replaced by new.
-func repository(t *testing.T, file, old, new string) string {
+// repository writes the agreeing files, one of them with from replaced by to.
+func repository(t *testing.T, file, from, to string) string {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range agreeing {
 		if name == file {
-			if strings.Count(text, old) == 0 {
-				t.Fatalf("%s has no %q", file, old)
+			if !strings.Contains(text, from) {
+				t.Fatalf("%s has no %q", file, from)
 			}
-			text = strings.ReplaceAll(text, old, new)
+			text = strings.ReplaceAll(text, from, to)
 		}
 		path := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -112,7 +112,7 @@ func TestArgumentsRefused(t *testing.T) {
 
 func TestFileRefused(t *testing.T) {
 	for _, test := range []struct {
-		name, old, new string
+		name, from, to string
 		want           []string
 	}{
 		{"unknown field", `"plugins"`, `"plugin"`, []string{`unknown field "plugin"`, "may hold caddy_version"}},
@@ -131,7 +131,7 @@ func TestFileRefused(t *testing.T) {
 		{"replaced twice", `"new": "."}`, `"new": "."}, {"old": "example.com/gate@v0.0.0", "new": "."}`, []string{"replaced twice"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			root := repository(t, "xcaddy.json", test.old, test.new)
+			root := repository(t, "xcaddy.json", test.from, test.to)
 			wantError(t, run(root, nil, new(bytes.Buffer)), append(test.want, "xcaddy.json")...)
 		})
 	}
