@@ -27,6 +27,7 @@ import (
 type options struct {
 	binary         string
 	rounds         int
+	repeats        int
 	run            *regexp.Regexp
 	modes          []mode
 	quick          bool
@@ -76,6 +77,8 @@ func parseOptions(args []string) (options, error) {
 	)
 	flags.StringVar(&opts.binary, "binary", "", "gateway binary to measure (default: build ./cmd/caddy)")
 	flags.IntVar(&opts.rounds, "rounds", 0, "measurements of each mode (default 3, with -quick 1)")
+	flags.IntVar(&opts.repeats, "repeats", 3,
+		"how often to repeat a measurement disturbed by other processes (with -quick never)")
 	flags.BoolVar(&opts.quick, "quick", false, "a short run, to see that everything works; its figures are poor")
 	flags.BoolVar(&opts.includeUsage, "include-usage", true, "streams ask for the usage chunk")
 	flags.StringVar(&opts.jsonFile, "json", "", "write the results to this `file`")
@@ -93,6 +96,9 @@ func parseOptions(args []string) (options, error) {
 		if opts.quick {
 			opts.rounds = 1
 		}
+	}
+	if opts.quick {
+		opts.repeats = 0
 	}
 	if opts.rounds < 0 || opts.profileSeconds < 1 {
 		return opts, errors.New("-rounds and -profile-seconds must be positive")

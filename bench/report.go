@@ -62,8 +62,8 @@ var openColumns = []column{
 }
 
 // foreignColumn shows how much of the machine was not the benchmark's: other
-// processes, or the host's other guests. Few chunks are then relayed one by
-// one, and the gateway seems cheaper than it is.
+// processes, or the host's other guests. When the gateway has to wait for a
+// core, it finds more chunks at each wake-up and seems cheaper than it is.
 var foreignColumn = column{"others' CPU %", 0, func(r load.Result) float64 {
 	whole := r.Elapsed.Seconds() * float64(runtime.NumCPU())
 	return 100 * r.CPU.Foreign().Seconds() / whole

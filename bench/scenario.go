@@ -15,6 +15,15 @@ type scenario struct {
 	columns []column // the first is the cost that modes are compared by
 }
 
+// disturbance is the part of the machine others took, in percent. Memory does
+// not depend on it.
+func (s *scenario) disturbance(r load.Result) float64 {
+	if s.plan.Kind == load.Open {
+		return 0
+	}
+	return foreignColumn.value(r)
+}
+
 // noStreams is for scenarios whose requests do not ask for any.
 var noStreams = upstream.Options{Chunks: 1, Every: time.Second}
 

@@ -138,9 +138,9 @@ func jsonNames(t reflect.Type) []string {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
 		return jsonNames(t.Elem())
 	case reflect.Struct:
-		for i := range t.NumField() {
-			name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-			names = append(append(names, name), jsonNames(t.Field(i).Type)...)
+		for field := range t.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			names = append(append(names, name), jsonNames(field.Type)...)
 		}
 	}
 	return names

@@ -14,7 +14,7 @@ func TestUpstreamErrorsPassThrough(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t)
 	g := start(t, oneProvider(up))
-	for _, status := range []int{400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504, 529} {
+	for _, status := range []int{400, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504, 529} {
 		for _, kind := range []struct{ contentType, body string }{
 			{"application/json", errorJSON("of the provider", "server_error", "x")},
 			{"text/html; charset=utf-8", "<h1>Bad Gateway</h1>"},

@@ -21,13 +21,20 @@ func TestSDKErrors(t *testing.T) {
 	t.Run("an upstream error arrives with its status and fields", func(t *testing.T) {
 		for status, body := range map[int]string{
 			400: `{"error":{"message":"'temperature' does not go with this model","type":"invalid_request_error","param":"temperature","code":"unsupported_value"}}`,
-			401: `{"error":{"message":"Incorrect API key provided: sk-u***","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`,
 			403: `{"error":{"message":"Country not supported","type":"request_forbidden","param":null,"code":"unsupported_country"}}`,
 			422: `{"error":{"message":"Unprocessable","type":"invalid_request_error","param":"messages","code":"bad"}}`,
 		} {
 			up.on("broken", playJSON(status, body))
 			_, err := g.sdk().Chat.Completions.New(t.Context(), ask("up/broken"))
 			wantAPIError(t, err, status, body)
+		}
+	})
+	t.Run("a 401 is the gateway's own trouble and tells nothing of its key", func(t *testing.T) {
+		up.on("locked", playJSON(401, errorJSON("Incorrect API key provided: sk-u***", "invalid_request_error", "invalid_api_key")))
+		_, err := g.sdk(option.WithMaxRetries(0)).Chat.Completions.New(t.Context(), ask("up/locked"))
+		var e *openai.Error
+		if !errors.As(err, &e) || e.StatusCode != 502 || e.Code != "provider_credentials" || strings.Contains(e.RawJSON(), "sk-") {
+			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("an upstream error on a stream request arrives as an error", func(t *testing.T) {

@@ -85,10 +85,16 @@ func (c *conn) roundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	c.headLeft = int(^uint(0) >> 1) // a body may be as long as it likes
-	b := &body{c: c, src: resp.Body, ctx: ctx, stop: stop, keep: !resp.Close && !req.Close}
-	resp.Body = b
-	if resp.ContentLength == 0 || req.Method == http.MethodHead {
+	b := body{c: c, src: resp.Body, ctx: ctx, stop: stop, keep: !resp.Close && !req.Close}
+	switch {
+	case resp.ContentLength == 0 || resp.Body == http.NoBody:
 		b.finish()
+		resp.Body = &b
+	case len(resp.TransferEncoding) == 1 && resp.TransferEncoding[0] == "chunked":
+		// Nothing of the body has been taken out of br yet.
+		resp.Body = &chunkedBody{body: b, chunks: chunked{br: c.br}}
+	default:
+		resp.Body = &b
 	}
 	return resp, nil
 }
@@ -208,19 +214,58 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	n, err := b.src.Read(p)
+	if err != nil {
+		err = b.ended(err)
+	}
+	return n, err
+}
+
+// ended ends the request for an error of its body and returns what to say of it.
+func (b *body) ended(err error) error {
 	switch {
-	case err == nil:
-		return n, nil
 	case err == io.EOF:
 		b.finish()
-		return n, io.EOF
+		return io.EOF
 	case b.ctx.Err() != nil:
 		err = context.Cause(b.ctx)
 	default:
 		err = fmt.Errorf("reading the provider's answer: %w", err)
 	}
 	b.end(err)
-	return n, err
+	return err
+}
+
+// chunkedBody is a body whose length the server did not know.
+type chunkedBody struct {
+	body
+	chunks chunked
+	left   []byte // of what Next returned, not yet read
+}
+
+// Next returns what has arrived, waiting if nothing has. The slice may be
+// modified and is valid until the next call.
+func (b *chunkedBody) Next() ([]byte, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	p, err := b.chunks.next()
+	if err != nil {
+		err = b.ended(err)
+	}
+	return p, err
+}
+
+// Read implements io.Reader.
+func (b *chunkedBody) Read(p []byte) (int, error) {
+	if len(b.left) == 0 {
+		var err error
+		if b.left, err = b.Next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, b.left)
+	b.left = b.left[n:]
+	return n, nil
 }
 
 // finish is end for a body that was read whole.

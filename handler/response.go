@@ -90,16 +90,18 @@ func (x *exchange) respondStream(answer *gateway.Answer) {
 		})
 	}()
 	x.w.WriteHeader(x.status)
+	client := newStreamWriter(x.w, x.r)
 	for {
 		p, err := answer.Next()
 		if err != nil {
 			if x.finish(answer, err); err != io.EOF && !x.gone() {
 				_, told := answer.Told()
-				x.write(sse.AppendData(nil, told.AppendOpenAI(nil)), true)
+				_ = client.send(sse.AppendData(nil, told.AppendOpenAI(nil)))
 			}
 			return
 		}
-		if !x.write(p, true) {
+		if err := client.send(p); err != nil {
+			x.outcome = telemetry.OutcomeCanceled
 			return
 		}
 	}

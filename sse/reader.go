@@ -14,141 +14,192 @@ const MaxBlock = 32 << 20
 // ErrTooLong is returned for a block longer than MaxBlock.
 var ErrTooLong = errors.New("an event is longer than 32 MiB")
 
-// startBuffer is small because thousands of streams are open at a time and
-// most events fit it.
-const startBuffer = 4 << 10
+// pieceSize is small because thousands of streams are open at a time and most
+// events fit it.
+const pieceSize = 4 << 10
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, startBuffer); return &b }}
+var pieces = sync.Pool{New: func() any { b := make([]byte, pieceSize); return &b }}
 
 var bom = []byte("\xef\xbb\xbf")
 
+// Source is a stream that hands out its own buffer.
+type Source interface {
+	// Next returns what has arrived, at least a byte, waiting if need be. The slice may
+	// be modified and is valid until the next call.
+	Next() ([]byte, error)
+}
+
 // Reader reads whole blocks from a stream. It is not safe for concurrent use.
 type Reader struct {
-	src     io.Reader
-	buf     *[]byte
-	r, w    int // what is unread of buf
-	scanned int // the start of a line, past r, before which no block ends
-	seen    int // how far past r has been scanned
+	src     Source
+	own     *readerSource // src, if it is ours to release
+	pending []byte        // a block whose end has not arrived
+	out     []byte        // a pending block that was completed and returned
+	scanned int           // the start of a line of pending before which no block ends
 	started bool
 	err     error
 }
 
-// NewReader returns a Reader over src. A byte order mark that opens the stream
-// is dropped: some clients lose the first event to it.
-func NewReader(src io.Reader) *Reader { return &Reader{src: src} }
+// NewReader returns a Reader over src, using its own buffer where src is a
+// Source. A byte order mark that opens the stream is dropped: some clients lose the
+// first event to it.
+func NewReader(src io.Reader) *Reader {
+	if s, ok := src.(Source); ok {
+		return &Reader{src: s}
+	}
+	own := &readerSource{r: src}
+	return &Reader{src: own, own: own}
+}
 
 // Next returns the whole blocks that have arrived, at least one, waiting for
 // it if need be. The slice is valid until the next call. At the end of the
-// stream the error is src's, after any remainder that no blank line ended
+// stream the error is the source's, after any remainder that no blank line ended
 // has been returned with a nil error.
 func (r *Reader) Next() ([]byte, error) {
-	if r.buf == nil {
-		if r.err != nil {
-			return nil, r.err
+	for r.err == nil {
+		p, err := r.src.Next()
+		if err != nil {
+			r.Release()
+			r.err = err
+			break
 		}
-		r.buf = buffers.Get().(*[]byte)
-	}
-	for {
-		if n := r.complete(); n > 0 {
-			block := (*r.buf)[r.r : r.r+n]
-			r.r += n
-			r.scanned, r.seen = 0, 0
-			return block, nil
+		if p = r.start(p); p == nil {
+			continue
 		}
-		if r.err != nil {
-			return r.remainder()
+		if len(r.pending) == 0 {
+			// Most reads bring whole events, which need not be copied.
+			if n := complete(p, 0); n > 0 {
+				r.keep(p[n:])
+				return p[:n], nil
+			}
+			r.keep(p)
+			continue
 		}
-		if r.w-r.r >= MaxBlock {
+		if out, ok := r.add(p); ok {
+			return out, nil
+		}
+		if len(r.pending) > MaxBlock {
 			r.Release()
 			r.err = ErrTooLong
-			return nil, r.err
 		}
-		r.fill()
 	}
+	if len(r.pending) > 0 && r.err != ErrTooLong {
+		rest := r.pending
+		r.pending = nil
+		return rest, nil
+	}
+	return nil, r.err
 }
 
-// complete returns the length of the whole blocks that are buffered.
-func (r *Reader) complete() int {
-	if !r.started && !r.start() {
-		return 0
-	}
-	unread := (*r.buf)[r.r:r.w]
-	// A long event arrives in many reads: only what is new can end it.
-	if bytes.IndexByte(unread[r.seen:], '\n') < 0 && bytes.IndexByte(unread[r.seen:], '\r') < 0 {
-		r.seen = len(unread)
-		return 0
-	}
-	total := 0
-	at := r.scanned
+// complete returns the length of the whole blocks at the beginning of b, of which the
+// first does not end before at.
+func complete(b []byte, at int) (total int) {
 	for {
-		n := End(unread[at:])
+		n := End(b[at:])
 		if n == 0 {
-			break
+			return total
 		}
 		at += n
 		total = at
 	}
-	// The next scan starts with the last line, which may turn out to be blank.
-	// A CR may yet be followed by its LF, so only an LF ends a line here.
-	r.scanned = max(total, bytes.LastIndexByte(unread, '\n')+1)
-	r.seen = len(unread)
-	return total
 }
 
-// start drops a byte order mark and reports whether enough has arrived to tell.
-func (r *Reader) start() bool {
-	unread := (*r.buf)[r.r:r.w]
-	if len(unread) < len(bom) && r.err == nil && bytes.HasPrefix(bom, unread) {
-		return false
+// start drops a byte order mark. It returns nil while more is needed to tell.
+func (r *Reader) start(p []byte) []byte {
+	if r.started {
+		return p
 	}
-	if bytes.HasPrefix(unread, bom) {
-		r.r += len(bom)
-		r.seen = 0
+	if len(r.pending) > 0 {
+		p = append(r.pending, p...)
+		r.pending = nil
+	}
+	if len(p) < len(bom) && bytes.HasPrefix(bom, p) {
+		r.pending = bytes.Clone(p)
+		return nil
 	}
 	r.started = true
-	return true
+	if p = bytes.TrimPrefix(p, bom); len(p) == 0 {
+		return nil
+	}
+	return p
 }
 
-// fill reads once more from the stream, making room first.
-func (r *Reader) fill() {
-	buf := *r.buf
-	if r.r > 0 {
-		copy(buf, buf[r.r:r.w])
-		r.w -= r.r
-		r.r = 0
-	}
-	if r.w == len(buf) {
-		grown := make([]byte, 2*len(buf))
-		copy(grown, buf)
-		buf = grown
-		*r.buf = grown
-	}
-	n, err := r.src.Read(buf[r.w:])
-	r.w += n
-	r.err = err
-}
-
-// remainder returns what is left at the end of the stream, then its error.
-func (r *Reader) remainder() ([]byte, error) {
-	if r.w > r.r {
-		rest := (*r.buf)[r.r:r.w]
-		r.r, r.scanned, r.seen = r.w, 0, 0
-		return rest, nil
-	}
-	r.Release()
-	return nil, r.err
-}
-
-// Release gives the buffer back. What Next returned is invalid from then on.
-func (r *Reader) Release() {
-	if r.buf == nil {
+// keep stores the beginning of a block.
+func (r *Reader) keep(p []byte) {
+	if len(p) == 0 {
 		return
+	}
+	if r.out != nil {
+		r.pending, r.out = r.out[:0], nil
+	}
+	r.pending = append(r.pending, p...)
+	r.scanned = lineStart(r.pending)
+}
+
+// lineStart returns where the last line begins, which may turn out to be
+// blank. A CR may yet be followed by its LF, so only an LF ends a line here.
+func lineStart(b []byte) int { return bytes.LastIndexByte(b, '\n') + 1 }
+
+// add adds to the pending block and returns the whole blocks if p ended it.
+func (r *Reader) add(p []byte) ([]byte, bool) {
+	// A long event arrives in many pieces: only what is new can end it.
+	ends := bytes.IndexByte(p, '\n') >= 0 || bytes.IndexByte(p, '\r') >= 0
+	r.pending = append(r.pending, p...)
+	if !ends {
+		return nil, false
+	}
+	n := complete(r.pending, r.scanned)
+	if n == 0 {
+		r.scanned = lineStart(r.pending)
+		return nil, false
+	}
+	out := r.pending[:n]
+	rest := r.pending[n:]
+	r.pending, r.out = nil, nil
+	if len(rest) > 0 {
+		r.pending = bytes.Clone(rest)
+		r.scanned = lineStart(rest)
+	}
+	if cap(out) <= 4*pieceSize {
+		r.out = out // to be used again after the next call
+	}
+	return out, true
+}
+
+// Release gives back what the Reader holds. What Next returned is invalid from then on.
+func (r *Reader) Release() {
+	if r.own != nil {
+		r.own.release()
+		r.own = nil
 	}
 	if r.err == nil {
 		r.err = io.ErrClosedPipe
 	}
-	if len(*r.buf) == startBuffer {
-		buffers.Put(r.buf)
+}
+
+// readerSource makes a Source of a reader.
+type readerSource struct {
+	r   io.Reader
+	buf *[]byte
+	err error
+}
+
+func (s *readerSource) Next() ([]byte, error) {
+	if s.buf == nil {
+		s.buf = pieces.Get().(*[]byte)
 	}
-	r.buf = nil
+	for s.err == nil {
+		var n int
+		if n, s.err = s.r.Read(*s.buf); n > 0 {
+			return (*s.buf)[:n], nil
+		}
+	}
+	return nil, s.err
+}
+
+func (s *readerSource) release() {
+	if s.buf != nil {
+		pieces.Put(s.buf)
+		s.buf = nil
+	}
 }
