@@ -77,7 +77,7 @@ func parseOptions(args []string) (options, error) {
 	)
 	flags.StringVar(&opts.binary, "binary", "", "gateway binary to measure (default: build ./cmd/caddy)")
 	flags.IntVar(&opts.rounds, "rounds", 0, "measurements of each mode (default 3, with -quick 1)")
-	flags.IntVar(&opts.repeats, "repeats", 3,
+	flags.IntVar(&opts.repeats, "repeats", 2,
 		"how often to repeat a measurement disturbed by other processes (with -quick never)")
 	flags.BoolVar(&opts.quick, "quick", false, "a short run, to see that everything works; its figures are poor")
 	flags.BoolVar(&opts.includeUsage, "include-usage", true, "streams ask for the usage chunk")

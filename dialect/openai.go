@@ -143,7 +143,7 @@ func includeUsage(value []byte) (include bool, bad *Error) {
 	return include, bad
 }
 
-// AskForUsage returns the one replacement in body that sets stream_options.include_usage
+// AskForUsage is for a stream whose client did not ask for its usage. It returns the one replacement in body that sets stream_options.include_usage
 // to true. model and options are where body holds those members; options may be zero.
 func AskForUsage(body []byte, model, options Span) (at Span, text string) {
 	const member = `"include_usage":true`

@@ -45,6 +45,7 @@ var refusals = map[string]refusal{
 	"a model that is an object":          {body: `{"model":{"name":"smart"},"messages":[]}`, param: "model"},
 	"a model that is an array":           {body: `{"model":["smart"],"messages":[]}`, param: "model"},
 	"two models":                         {body: `{"model":"smart","messages":[],"model":"other"}`, param: "model"},
+	"a second model in another case":     {body: `{"model":"smart","messages":[],"MODEL":"other"}`, param: "model"}, // Go servers do not mind the case
 	"two equal models":                   {body: `{"model":"smart","model":"smart","messages":[]}`, param: "model"},
 	"a second model in escapes":          {body: `{"model":"smart","messages":[],"mod\u0065l":"other"}`, param: "model"},
 	"two streams":                        {body: `{"model":"smart","stream":true,"messages":[],"stream":false}`, param: "stream"},

@@ -201,7 +201,7 @@ func TestStreamHeaders(t *testing.T) {
 		"X-Accel-Buffering":              "no",
 		"X-Request-Id":                   "req-of-the-client-1",
 		"Runestone-Provider":             "up",
-		"Runestone-Model":                "head",
+		"Runestone-Model":                "up/head",
 		"Runestone-Attempts":             "1",
 		"Keep-Alive":                     "",
 		"X-Ratelimit-Remaining-Requests": "59",

@@ -30,7 +30,7 @@ const (
 var requestCorpus = map[string]requestCase{
 	"plain": {path: chatPath, body: `{"model":@MODEL@,"messages":[{"role":"user","content":"hi"}]}`},
 	"unknown fields and decoys of the model": {path: chatPath,
-		body: `{"metadata":{"model":"decoy","stream":true},"x_vendor":{"a":[1,2,{"model":1}]},"Model":"decoy","MODEL":"decoy","model ":"decoy","model":@MODEL@,"messages":[{"role":"user","content":"\"model\":\"decoy\""}],"zzz":null}`},
+		body: `{"metadata":{"model":"decoy","stream":true},"x_vendor":{"a":[1,2,{"model":1}]},"models":"decoy","model ":"decoy","_model":"decoy","model":@MODEL@,"messages":[{"role":"user","content":"\"model\":\"decoy\""}],"zzz":null}`},
 	"numbers that no float holds": {path: chatPath,
 		body: `{"seed":12345678901234567890123456789,"model":@MODEL@,"a":1e400,"b":-0,"c":1E+2,"d":0.1000000000000000055511151231257827021181583404541015625,"e":-1.5e-400,"f":100000000000000000000.0,"messages":[]}`},
 	"pretty-printed with tabs and CRLF": {path: chatPath,

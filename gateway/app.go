@@ -84,7 +84,7 @@ func (a *App) loadProviders(ctx caddy.Context) error {
 		if err != nil {
 			return fmt.Errorf("providers.%s: loading the adapter: %w", name, err)
 		}
-		keys, err := resolveKeys(config.APIKeys)
+		keys, err := resolveKeys(apiKeys(module, config))
 		if err != nil {
 			if a.StrictModels && !a.leadsTo(name) {
 				a.logger.Warn("a provider that no model needs is left out: its key is missing",
@@ -98,6 +98,15 @@ func (a *App) loadProviders(ctx caddy.Context) error {
 		}
 	}
 	return nil
+}
+
+// apiKeys returns the configured keys, or else the customary variable of an adapter
+// that has one: without a key it would only be refused.
+func apiKeys(module any, config *Provider) []string {
+	if keyer, ok := module.(provider.EnvKeyer); ok && len(config.APIKeys) == 0 && keyer.EnvKey() != "" {
+		return []string{"{env." + keyer.EnvKey() + "}"}
+	}
+	return config.APIKeys
 }
 
 // resolveKeys returns the secrets that placeholders stand for. The error names

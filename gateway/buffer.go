@@ -21,14 +21,8 @@ var bufferPools [maxBuffer - minBuffer + 1]sync.Pool
 // follows them; a size below 0 means unknown.
 func NewBuffer(size int64) *Buffer {
 	// One byte more, so that the read that meets the end needs no growth.
-	class := bits.Len64(uint64(max(size, 0)))
-	if class < minBuffer {
-		class = minBuffer
-	}
-	if class > maxBuffer {
-		// Who announces much may still send little.
-		class = maxBuffer
-	}
+	class := max(minBuffer, bits.Len64(uint64(max(size, 0))))
+	class = min(class, maxBuffer) // who announces much may still send little
 	if b, _ := bufferPools[class-minBuffer].Get().(*Buffer); b != nil {
 		return b
 	}

@@ -66,7 +66,7 @@ func begin(parent context.Context, up *upstream, start time.Duration, stream boo
 		c.quiet.Store(int64(up.limits.firstByte))
 	}
 	c.last.Store(int64(c.start))
-	if wait, any := c.next(c.start); any {
+	if wait, ok := c.next(c.start); ok {
 		c.timer = time.AfterFunc(wait, c.check)
 		c.last.Store(int64(c.start)) // check loads last before it uses timer
 	}
@@ -75,13 +75,13 @@ func begin(parent context.Context, up *upstream, start time.Duration, stream boo
 }
 
 // next returns how long to wait before looking again.
-func (c *call) next(now time.Duration) (wait time.Duration, any bool) {
+func (c *call) next(now time.Duration) (wait time.Duration, ok bool) {
 	if c.total > 0 {
-		wait, any = c.total-now, true
+		wait, ok = c.total-now, true
 	}
 	sooner := func(d time.Duration) {
-		if !any || d < wait {
-			wait, any = d, true
+		if !ok || d < wait {
+			wait, ok = d, true
 		}
 	}
 	if quiet := time.Duration(c.quiet.Load()); quiet > 0 {
@@ -91,7 +91,7 @@ func (c *call) next(now time.Duration) (wait time.Duration, any bool) {
 	if c.up.limits.idle > 0 {
 		sooner(c.up.limits.idle)
 	}
-	return max(wait, 0), any
+	return max(wait, 0), ok
 }
 
 func (c *call) check() {

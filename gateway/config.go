@@ -65,7 +65,8 @@ type Provider struct {
 
 	// APIKeys are the credentials to present, usually placeholders such as
 	// {env.OPENAI_API_KEY} or {file./run/secrets/openai}, which are resolved when the
-	// configuration is loaded. None for a server that asks for none. The first is used.
+	// configuration is loaded. Several take turns. None for a server that asks for none; an
+	// adapter for a known service (openai without a base_url) then takes its customary variable, OPENAI_API_KEY.
 	APIKeys []string `json:"api_keys,omitempty"`
 
 	// Passthrough marks the provider that gets what names no configured model:

@@ -118,7 +118,10 @@ func (x *exchange) readJSON() *dialect.Error {
 	}
 	x.req.Model, x.req.ModelSpan = scan.Model, provider.Span(scan.ModelSpan)
 	x.req.Stream = scan.Stream
-	x.req.StreamOptions, x.req.IncludeUsage = provider.Span(scan.StreamOptions), scan.IncludeUsage
+	if x.req.Stream && !scan.IncludeUsage && x.req.Model != "" && (x.kind == gateway.Chat || x.kind == gateway.Completions) {
+		at, text := dialect.AskForUsage(buf.B, scan.ModelSpan, scan.StreamOptions)
+		x.req.AskUsage = provider.Edit{Span: provider.Span(at), New: text}
+	}
 	switch x.kind {
 	case gateway.Chat, gateway.Completions, gateway.Embeddings:
 		// A response may take its model from a stored prompt.

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"encoding/json"
 	"io"
 	"net"
 	"sync"
@@ -37,6 +38,23 @@ func (b *Body) Release() {
 type Edit struct {
 	Span
 	New string
+}
+
+// Edits returns what an adapter that speaks the client's own dialect changes in
+// Body, in its order: the model's name, where t has one, and, if usage is set, AskUsage.
+func (r *Request) Edits(t Target, usage bool) []Edit {
+	edits := make([]Edit, 0, 2)
+	if t.Model != "" && t.Model != r.Model && !r.ModelSpan.IsZero() {
+		name, _ := json.Marshal(t.Model) // a string cannot fail
+		edits = append(edits, Edit{Span: r.ModelSpan, New: string(name)})
+	}
+	if usage {
+		edits = append(edits, r.AskUsage)
+	}
+	if len(edits) == 2 && edits[1].Start < edits[0].Start {
+		edits[0], edits[1] = edits[1], edits[0]
+	}
+	return edits
 }
 
 // Splice is a reader over a Body with edits applied and nothing copied. It
@@ -90,9 +108,9 @@ func (s *Splice) Read(p []byte) (n int, err error) {
 	if len(s.rest) == 0 {
 		return 0, io.EOF
 	}
-	n, err = s.rest.Read(p)
+	n, _ = s.rest.Read(p)
 	s.length -= int64(n)
-	return n, err
+	return n, nil // the end is told apart, for what may follow
 }
 
 // Close lets go of the Body. It may be called more than once.

@@ -42,10 +42,9 @@ type Request struct {
 	// zero when Body names no model.
 	ModelSpan Span
 
-	// StreamOptions is where Body holds the value of "stream_options", zero
-	// when it has none. IncludeUsage is whether that value asks for the usage chunk.
-	StreamOptions Span
-	IncludeUsage  bool
+	// AskUsage is the edit to Body that has a stream report its token usage (OpenAI's
+	// stream_options.include_usage). It is zero when the client asks for that itself, or the call has no such option.
+	AskUsage Edit
 
 	// Upload is a body that is relayed as it arrives, readable once, so a call
 	// that has one is never retried. Body, if not nil, is what comes before it, and
@@ -81,9 +80,8 @@ type (
 	// configured, those whose variable is set are used.
 	EnvKeyer interface{ EnvKey() string }
 
-	// UsageAdder is implemented by a Provider that makes a stream report its
-	// token usage although the client did not ask for it. The gateway removes
-	// the extra event again from the answer of such a call.
+	// UsageAdder is implemented by a Provider that applies AskUsage. The gateway then
+	// removes the extra event from the answer again.
 	UsageAdder interface{ AddsUsage(*Request) bool }
 )
 

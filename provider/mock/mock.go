@@ -4,7 +4,6 @@ package mock
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"sync/atomic"
 
@@ -107,23 +106,21 @@ func (p *Provider) NewRequest(ctx context.Context, r *provider.Request, t provid
 	req.URL.Path, req.URL.RawQuery = r.Path, r.Query
 	provider.CopyHeaders(req.Header, r.Header, "Content-Type")
 	switch {
-	case r.Body != nil:
-		splice := r.Body.Splice(modelEdit(r, t)...)
+	case r.Body != nil && r.Upload == nil:
+		splice := r.Body.Splice(r.Edits(t, p.AddsUsage(r))...)
 		req.Body, req.ContentLength = splice, splice.Len()
 	case r.Upload != nil:
-		req.Body, req.ContentLength = io.NopCloser(r.Upload), r.UploadLength
+		req.Body, req.ContentLength = provider.NewUpload(r, t)
 	}
 	return req, nil
 }
 
-func modelEdit(r *provider.Request, t provider.Target) []provider.Edit {
-	if t.Model == "" || r.ModelSpan.IsZero() {
-		return nil
-	}
-	return []provider.Edit{{Span: r.ModelSpan, New: string(appendQuoted(nil, t.Model))}}
-}
+// AddsUsage reports whether a stream is made to report its usage though the
+// client did not ask, as with a real provider.
+func (*Provider) AddsUsage(r *provider.Request) bool { return r.AskUsage.New != "" }
 
 var (
-	_ caddy.Module      = (*Provider)(nil)
-	_ provider.Provider = (*Provider)(nil)
+	_ caddy.Module        = (*Provider)(nil)
+	_ provider.Provider   = (*Provider)(nil)
+	_ provider.UsageAdder = (*Provider)(nil)
 )

@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/provider"
 )
 
@@ -51,8 +50,14 @@ func (*Provider) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// EnvKey returns the customary environment variable of the API key.
-func (*Provider) EnvKey() string { return "OPENAI_API_KEY" }
+// EnvKey returns the customary environment variable of the API key, which is for
+// OpenAI's own server only.
+func (p *Provider) EnvKey() string {
+	if p.BaseURL != "" {
+		return ""
+	}
+	return "OPENAI_API_KEY"
+}
 
 // Provision resolves placeholders and checks the configuration.
 func (p *Provider) Provision(caddy.Context) error {
@@ -139,34 +144,15 @@ func (p *Provider) setBody(req *http.Request, r *provider.Request, t provider.Ta
 	case r.Upload != nil:
 		req.Body, req.ContentLength = provider.NewUpload(r, t)
 	case r.Body != nil:
-		body := r.Body.Splice(p.edits(r, t)...)
+		body := r.Body.Splice(r.Edits(t, p.AddsUsage(r))...)
 		req.Body, req.ContentLength = body, body.Len()
 	}
-}
-
-// edits returns what is changed in the body, in its order.
-func (p *Provider) edits(r *provider.Request, t provider.Target) []provider.Edit {
-	var edits []provider.Edit
-	if t.Model != "" && t.Model != r.Model && !r.ModelSpan.IsZero() {
-		edits = append(edits, provider.Edit{Span: r.ModelSpan, New: dialect.Quote(t.Model)})
-	}
-	if !p.AddsUsage(r) {
-		return edits
-	}
-	at, text := dialect.AskForUsage(r.Body.Bytes(), dialect.Span(r.ModelSpan), dialect.Span(r.StreamOptions))
-	ask := provider.Edit{Span: provider.Span(at), New: text}
-	if len(edits) > 0 && ask.Start < edits[0].Start {
-		return []provider.Edit{ask, edits[0]}
-	}
-	return append(edits, ask)
 }
 
 // AddsUsage reports whether the upstream call asks for a usage chunk that the
 // client did not ask for.
 func (p *Provider) AddsUsage(r *provider.Request) bool {
-	return r.Stream && !r.IncludeUsage && r.Body != nil && !r.ModelSpan.IsZero() &&
-		(p.StreamUsage == nil || *p.StreamUsage) &&
-		(r.Path == "/v1/chat/completions" || r.Path == "/v1/completions")
+	return r.AskUsage.New != "" && (p.StreamUsage == nil || *p.StreamUsage)
 }
 
 // UnmarshalCaddyfile sets up the provider from Caddyfile tokens. Syntax:
