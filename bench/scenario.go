@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/runestone-gateway/runestone/bench/load"
@@ -46,6 +47,7 @@ func scenarios(quick, includeUsage bool) []scenario {
 			continue
 		}
 		plan.Connections /= 8
+		all[i].name = openName(plan.Connections)
 		plan.Settle /= 2
 		plan.Hold /= 4
 		plan.Stagger /= 4
@@ -98,12 +100,13 @@ func fastStreams(includeUsage bool) scenario {
 // openStreams counts the memory of streams that do little. They last as long as
 // opening, holding and sampling them takes, and somewhat longer.
 func openStreams(includeUsage bool) scenario {
+	const streams = 2_000
 	shape := upstream.Options{Chunks: 16, Every: time.Second}
 	return scenario{
-		name: "2000 open streams",
+		name: openName(streams),
 		plan: load.Plan{
 			Kind:         load.Open,
-			Connections:  2_000,
+			Connections:  streams,
 			WarmUp:       400,
 			PromptBytes:  1 << 10,
 			Chunks:       shape.Chunks,
@@ -118,3 +121,5 @@ func openStreams(includeUsage bool) scenario {
 		columns: openColumns,
 	}
 }
+
+func openName(streams int) string { return fmt.Sprintf("%d open streams", streams) }

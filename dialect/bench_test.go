@@ -1,0 +1,61 @@
+package dialect
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// prompt is a request of about size bytes, in the prose of which a line ends now and then.
+func prompt(size int) []byte {
+	const line = `The quick brown fox jumps over the lazy dog, and the dog \"sleeps\" on.\n`
+	text := strings.Repeat(line, size/len(line)+1)
+	return fmt.Appendf(nil, `{"model":"gpt-4o","messages":[{"role":"system","content":"Be brief."},`+
+		`{"role":"user","content":"%s"}],"temperature":0.2,"stream":true,"max_tokens":256}`, text)
+}
+
+func BenchmarkScanOpenAI(b *testing.B) {
+	for _, kb := range []int{1, 100} {
+		b.Run(fmt.Sprintf("%dKB", kb), func(b *testing.B) {
+			body := prompt(kb << 10)
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if r, err := ScanOpenAI(body); err != nil || r.Model != "gpt-4o" {
+					b.Fatal(r, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkReadAnswer(b *testing.B) {
+	for _, bench := range []struct{ name, chunk string }{
+		{"token", `{"id":"chatcmpl-9x2","object":"chat.completion.chunk","created":1764000000,"model":"gpt-4o-2024-08-06",` +
+			`"system_fingerprint":"fp_1","choices":[{"index":0,"delta":{"content":" fox"},"logprobs":null,"finish_reason":null}],"usage":null}`},
+		{"usage", `{"id":"chatcmpl-9x2","object":"chat.completion.chunk","created":1764000000,"model":"gpt-4o-2024-08-06",` +
+			`"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":20,"total_tokens":30,"prompt_tokens_details":{"cached_tokens":4}}}`},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			data := []byte(bench.chunk)
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if a, err := ReadAnswer(data); err != nil || len(a.Models) != 1 {
+					b.Fatal(a, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkMayHaveUsage(b *testing.B) {
+	data := []byte(`{"id":"chatcmpl-9x2","object":"chat.completion.chunk","model":"gpt-4o","choices":[{"index":0,"delta":{"content":" fox"}}],"usage":null}`)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if MayHaveUsage(data) {
+			b.Fatal("usage is null")
+		}
+	}
+}

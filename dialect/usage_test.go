@@ -1,0 +1,175 @@
+package dialect
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// spliced returns body with one replacement.
+func spliced(body []byte, at Span, text string) []byte {
+	return slices.Concat(body[:at.Start], []byte(text), body[at.End:])
+}
+
+func TestAskForUsageChangesNoMoreThanItMust(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ body, want string }{
+		"no options": {
+			`{"model":"m","stream":true}`,
+			`{"model":"m","stream_options":{"include_usage":true},"stream":true}`,
+		},
+		"no options and the model last": {
+			`{"stream":true, "model": "m" }`,
+			`{"stream":true, "model": "m","stream_options":{"include_usage":true} }`,
+		},
+		"options null": {
+			`{"model":"m","stream_options": null }`,
+			`{"model":"m","stream_options": {"include_usage":true} }`,
+		},
+		"options empty": {
+			`{"stream_options":{},"model":"m"}`,
+			`{"stream_options":{"include_usage":true},"model":"m"}`,
+		},
+		"options with space": {
+			"{\"stream_options\":{ \n},\"model\":\"m\"}",
+			"{\"stream_options\":{\"include_usage\":true \n},\"model\":\"m\"}",
+		},
+		"other options": {
+			`{"model":"m","stream_options":{ "include_obfuscation":false }}`,
+			`{"model":"m","stream_options":{"include_usage":true, "include_obfuscation":false }}`,
+		},
+		"usage false": {
+			`{"model":"m","stream_options":{"include_usage": false}}`,
+			`{"model":"m","stream_options":{"include_usage": true}}`,
+		},
+		"usage null between others": {
+			`{"model":"m","stream_options":{"a":[1],"include_usage":null,"b":{}}}`,
+			`{"model":"m","stream_options":{"a":[1],"include_usage":true,"b":{}}}`,
+		},
+		"usage false within another": {
+			`{"model":"m","stream_options":{"x":{"include_usage":false}}}`,
+			`{"model":"m","stream_options":{"include_usage":true,"x":{"include_usage":false}}}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			body := []byte(test.body)
+			r, err := ScanOpenAI(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at, text := AskForUsage(body, r.ModelSpan, r.StreamOptions)
+			if got := string(spliced(body, at, text)); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+			checkAskForUsage(t, body, r)
+		})
+	}
+}
+
+// checkAskForUsage checks that a body, asked for its usage, is the same but for that.
+func checkAskForUsage(t *testing.T, body []byte, r OpenAIRequest) {
+	t.Helper()
+	at, text := AskForUsage(body, r.ModelSpan, r.StreamOptions)
+	within := r.StreamOptions
+	if within.End == 0 {
+		within = Span{r.ModelSpan.End, r.ModelSpan.End}
+	}
+	if at.Start > at.End || at.Start < within.Start || at.End > within.End {
+		t.Fatalf("%q: the edit at %v is outside of %v", body, at, within)
+	}
+	asked := spliced(body, at, text)
+	again, err := ScanOpenAI(asked)
+	if err != nil {
+		t.Fatalf("%q became %q: %v", body, asked, err)
+	}
+	if !json.Valid(asked) || !again.IncludeUsage || again.Model != r.Model || again.Stream != r.Stream {
+		t.Fatalf("%q became %q", body, asked)
+	}
+	others := func(data []byte, name string) (all []member, found string) {
+		members, err := membersOf(data)
+		if err != nil {
+			t.Fatalf("%q: %v", data, err)
+		}
+		for _, m := range members {
+			var key string
+			if err := json.Unmarshal([]byte(m.key), &key); err != nil {
+				t.Fatal(err)
+			}
+			if strings.EqualFold(key, name) {
+				found = m.value
+			} else {
+				all = append(all, m)
+			}
+		}
+		return all, found
+	}
+	before, oldOptions := others(body, "stream_options")
+	after, newOptions := others(asked, "stream_options")
+	if !slices.Equal(before, after) {
+		t.Errorf("%q became %q", body, asked)
+	}
+	if oldOptions == "" || oldOptions == "null" {
+		oldOptions = "{}"
+	}
+	exact := func(data string) (all []member) {
+		members, err := membersOf([]byte(data))
+		if err != nil {
+			t.Fatalf("%q: %v", data, err)
+		}
+		return slices.DeleteFunc(members, func(m member) bool { return m.key == `"include_usage"` })
+	}
+	if !slices.Equal(exact(oldOptions), exact(newOptions)) {
+		t.Errorf("%q became %q", body, asked)
+	}
+}
+
+// Whatever the order of the members and the space between them.
+func TestAskForUsageOnAnyBody(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	pick := func(of ...string) string { return of[random.IntN(len(of))] }
+	space := func() string { return pick("", "", " ", "\n\t", "\r\n  ") }
+	object := func(members []string) string {
+		random.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+		var b strings.Builder
+		b.WriteString("{" + space())
+		for i, m := range members {
+			if i > 0 {
+				b.WriteString("," + space())
+			}
+			key, value, _ := strings.Cut(m, "=")
+			b.WriteString(Quote(key) + space() + ":" + space() + value + space())
+		}
+		return b.String() + "}"
+	}
+	for range 5000 {
+		members := []string{"model=" + pick(`"m"`, `"a\/b"`, `"modèle"`), "stream=true"}
+		for i := range random.IntN(3) {
+			members = append(members, pick("messages", "tools", "x")+string(rune('0'+i))+"="+
+				pick(`[{"role":"user","content":"\"stream_options\":null"}]`, `{"include_usage":false}`, `1e3`, `"}"`, `[]`))
+		}
+		switch random.IntN(4) {
+		case 0: // none
+		case 1:
+			members = append(members, "stream_options=null")
+		default:
+			var options []string
+			for i := range random.IntN(3) {
+				options = append(options, "o"+string(rune('0'+i))+"="+pick(`{"include_usage":null}`, `"include_usage"`, `false`, `[{}]`))
+			}
+			if random.IntN(2) == 0 {
+				options = append(options, "include_usage="+pick("false", "null"))
+			}
+			members = append(members, "stream_options="+object(options))
+		}
+		body := []byte(space() + object(members) + space())
+		r, err := ScanOpenAI(body)
+		if err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		checkAskForUsage(t, body, r)
+	}
+}
