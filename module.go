@@ -3,6 +3,7 @@
 //
 //	http.handlers.runestone   the handler             handler/
 //	runestone                 the app that it asks    gateway/
+//	admin.api.runestone       status                  gateway/
 //	runestone.providers.*     upstream APIs           provider/
 //	runestone.policies.*      choice of target        policy/
 //

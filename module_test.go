@@ -25,6 +25,7 @@ const module = "github.com/runestone-gateway/runestone"
 // Importing the root package is all that a build does to have every module.
 func TestModulesRegistered(t *testing.T) {
 	want := []string{
+		"admin.api.runestone",
 		"http.handlers.runestone",
 		"runestone",
 		"runestone.policies.failover",

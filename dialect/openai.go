@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -26,16 +27,21 @@ type OpenAIRequest struct {
 // is checked here must be what the provider sees. Errors are *Error.
 func ScanOpenAI(body []byte) (r OpenAIRequest, err error) {
 	var bad *Error
-	var seen [3]bool
+	var seen, other [3]bool // exactly, and in another case
 	err = Members(body, func(key []byte, value Span) bool {
-		field := fieldOf(key)
+		field, exact := fieldOf(key)
 		if field < 0 {
 			return true
 		}
 		name := fields[field]
 		text := body[value.Start:value.End]
+		twice := seen[field] || other[field]
+		if !exact && !twice {
+			other[field] = true
+			return true
+		}
 		switch {
-		case seen[field]:
+		case twice:
 			bad = Invalid(name, "duplicate_parameter", fmt.Sprintf("'%s' is given more than once.", name))
 		case field == modelField:
 			r.ModelSpan = value
@@ -66,22 +72,23 @@ const (
 
 var fields = [...]string{"model", "stream", "stream_options"}
 
-// fieldOf returns which of fields a quoted key names, in any case, or -1.
-func fieldOf(quoted []byte) int {
+// fieldOf returns which of fields a quoted key names, in any case, or -1, and
+// whether it does so exactly.
+func fieldOf(quoted []byte) (field int, exact bool) {
 	key := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(key, '\\') >= 0 {
 		var s string
 		if json.Unmarshal(quoted, &s) != nil {
-			return -1
+			return -1, false
 		}
 		key = []byte(s)
 	}
 	for i, name := range fields {
-		if string(key) == name || bytes.EqualFold(key, []byte(name)) {
-			return i
+		if exact = string(key) == name; exact || bytes.EqualFold(key, []byte(name)) {
+			return i, exact
 		}
 	}
-	return -1
+	return -1, false
 }
 
 func modelName(value []byte) (string, *Error) {
@@ -90,7 +97,7 @@ func modelName(value []byte) (string, *Error) {
 	}
 	name, err := unquote(value)
 	switch {
-	case err != nil || !utf8.Valid(value):
+	case err != nil || !utf8.Valid(value) || strings.ContainsRune(name, utf8.RuneError): // half of a surrogate pair
 		return "", Invalid("model", "invalid_value", "'model' is not valid UTF-8.")
 	case name == "":
 		return "", Invalid("model", "invalid_value", "'model' is empty.")
@@ -126,7 +133,7 @@ func includeUsage(value []byte) (include bool, bad *Error) {
 	}
 	seen := false
 	err := Members(value, func(key []byte, v Span) bool {
-		if string(key) != `"include_usage"` {
+		if name, err := unquote(key); err != nil || name != "include_usage" {
 			return true
 		}
 		if seen {
@@ -157,7 +164,7 @@ func AskForUsage(body []byte, model, options Span) (at Span, text string) {
 	empty := true
 	_ = Members(value, func(key []byte, v Span) bool {
 		empty = false
-		if string(key) == `"include_usage"` {
+		if name, err := unquote(key); err == nil && name == "include_usage" {
 			at = Span{options.Start + v.Start, options.Start + v.End}
 		}
 		return true
@@ -199,12 +206,14 @@ type usageObject struct {
 	} `json:"output_tokens_details"`
 }
 
+// usage takes what is there in either way: some servers write both, for the same
+// tokens. None is negative, whatever the server says.
 func (u *usageObject) usage() Usage {
 	return Usage{
-		Input:       u.PromptTokens + u.InputTokens,
-		CachedInput: u.PromptDetails.CachedTokens + u.InputDetails.CachedTokens,
-		Output:      u.CompletionTokens + u.OutputTokens,
-		Reasoning:   u.CompletionDetails.ReasoningTokens + u.OutputDetails.ReasoningTokens,
+		Input:       max(0, u.PromptTokens, u.InputTokens),
+		CachedInput: max(0, u.PromptDetails.CachedTokens, u.InputDetails.CachedTokens),
+		Output:      max(0, u.CompletionTokens, u.OutputTokens),
+		Reasoning:   max(0, u.CompletionDetails.ReasoningTokens, u.OutputDetails.ReasoningTokens),
 	}
 }
 
@@ -247,6 +256,11 @@ var ErrNotJSON = errors.New("not a JSON object")
 func ReadAnswer(data []byte) (a OpenAIAnswer, err error) {
 	choices := Span{}
 	visit := func(key []byte, value Span) {
+		if bytes.IndexByte(key, '\\') >= 0 {
+			if name, err := unquote(key); err == nil {
+				key = []byte(Quote(name))
+			}
+		}
 		text := data[value.Start:value.End]
 		switch {
 		case bytes.Equal(key, modelKey) && text[0] == '"':
@@ -295,29 +309,41 @@ func AppendRenamed(dst, data []byte, spans []Span, name string) []byte {
 }
 
 // ErrorIn returns what an event or a body reports as an error, nil when
-// it reports none. Providers write it as an object, a string, or, with
-// "object":"error", beside the other members.
+// it reports none. Providers write it as an object, a string, an array of either or, with
+// "object":"error", beside the other members; Gemini's server puts it all into an array.
 func ErrorIn(data []byte) *Error {
 	var body struct {
 		Error   json.RawMessage `json:"error"`
-		Object  string          `json:"object"`
-		Message string          `json:"message"`
+		Object  json.RawMessage `json:"object"`
+		Message json.RawMessage `json:"message"`
 	}
-	if json.Unmarshal(data, &body) != nil {
+	if json.Unmarshal(first(data), &body) != nil {
 		return nil
 	}
 	e := &Error{Type: "server_error"}
-	switch {
-	case len(body.Error) > 0 && body.Error[0] == '{':
-		readErrorObject(body.Error, e)
-	case len(body.Error) > 2 && body.Error[0] == '"':
-		_ = json.Unmarshal(body.Error, &e.Message)
-	case body.Object == "error" && body.Message != "":
-		readErrorObject(data, e)
+	switch reported := first(body.Error); {
+	case len(reported) > 0 && reported[0] == '{':
+		readErrorObject(reported, e)
+	case len(reported) > 2 && reported[0] == '"':
+		_ = json.Unmarshal(reported, &e.Message)
+	case string(body.Object) == `"error"` && len(body.Message) > 2:
+		readErrorObject(first(data), e)
 	default:
 		return nil
 	}
 	return e
+}
+
+// first returns the first element of an array, and anything else as it is.
+func first(data []byte) []byte {
+	if data = bytes.TrimSpace(data); len(data) == 0 || data[0] != '[' {
+		return data
+	}
+	var all []json.RawMessage
+	if json.Unmarshal(data, &all) != nil || len(all) == 0 {
+		return nil
+	}
+	return all[0]
 }
 
 func readErrorObject(data []byte, e *Error) {

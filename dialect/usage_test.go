@@ -48,6 +48,10 @@ func TestAskForUsageChangesNoMoreThanItMust(t *testing.T) {
 			`{"model":"m","stream_options":{"a":[1],"include_usage":null,"b":{}}}`,
 			`{"model":"m","stream_options":{"a":[1],"include_usage":true,"b":{}}}`,
 		},
+		"usage false in escapes": {
+			`{"model":"m","stream_options":{"include_usag\u0065":false}}`,
+			`{"model":"m","stream_options":{"include_usag\u0065":true}}`,
+		},
 		"usage false within another": {
 			`{"model":"m","stream_options":{"x":{"include_usage":false}}}`,
 			`{"model":"m","stream_options":{"include_usage":true,"x":{"include_usage":false}}}`,
@@ -94,11 +98,7 @@ func checkAskForUsage(t *testing.T, body []byte, r OpenAIRequest) {
 			t.Fatalf("%q: %v", data, err)
 		}
 		for _, m := range members {
-			var key string
-			if err := json.Unmarshal([]byte(m.key), &key); err != nil {
-				t.Fatal(err)
-			}
-			if strings.EqualFold(key, name) {
+			if strings.EqualFold(keyOf(t, m), name) {
 				found = m.value
 			} else {
 				all = append(all, m)
@@ -119,11 +119,20 @@ func checkAskForUsage(t *testing.T, body []byte, r OpenAIRequest) {
 		if err != nil {
 			t.Fatalf("%q: %v", data, err)
 		}
-		return slices.DeleteFunc(members, func(m member) bool { return m.key == `"include_usage"` })
+		return slices.DeleteFunc(members, func(m member) bool { return keyOf(t, m) == "include_usage" })
 	}
 	if !slices.Equal(exact(oldOptions), exact(newOptions)) {
 		t.Errorf("%q became %q", body, asked)
 	}
+}
+
+// keyOf returns a member's key as it is meant.
+func keyOf(t *testing.T, m member) (key string) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(m.key), &key); err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 // Whatever the order of the members and the space between them.
@@ -161,7 +170,7 @@ func TestAskForUsageOnAnyBody(t *testing.T) {
 				options = append(options, "o"+string(rune('0'+i))+"="+pick(`{"include_usage":null}`, `"include_usage"`, `false`, `[{}]`))
 			}
 			if random.IntN(2) == 0 {
-				options = append(options, "include_usage="+pick("false", "null"))
+				options = append(options, pick("include_usage", "Include_Usage")+"="+pick("false", "null"))
 			}
 			members = append(members, "stream_options="+object(options))
 		}

@@ -54,8 +54,8 @@ var refusals = map[string]refusal{
 	"a stream that is a number":          {body: `{"model":"smart","stream":1,"messages":[]}`, param: "stream"},
 	"a model in bytes that are no UTF-8": {body: "{\"model\":\"sm\xff\xfeart\",\"messages\":[]}", param: "model"},
 	"a lone surrogate as the model":      {body: `{"model":"\ud800","messages":[]}`, param: "model"},
-	"nesting a hundred thousand deep":    {body: `{"model":"smart","x":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`},
-	"nesting that never closes":          {body: `{"model":"smart","x":` + strings.Repeat(`{"a":`, 100_000)},
+	"nesting thirty thousand deep":       {body: `{"model":"smart","x":` + strings.Repeat("[", 30_000) + strings.Repeat("]", 30_000) + `}`},
+	"nesting that never closes":          {body: `{"model":"smart","x":` + strings.Repeat(`{"a":`, 12_000)},
 	"a form":                             {contentType: "application/x-www-form-urlencoded", body: `{"model":"smart","messages":[]}`, status: 415},
 	"plain text":                         {contentType: "text/plain", body: `{"model":"smart","messages":[]}`, status: 415},
 	"a multipart chat":                   {contentType: "multipart/form-data; boundary=x", body: "--x--\r\n", status: 415},
@@ -64,7 +64,7 @@ var refusals = map[string]refusal{
 	"the deletion of all chats":          {method: "DELETE", status: 405, allow: "POST"},
 	"the wrong method for embeddings":    {method: "GET", path: embeddingsPath, status: 405, allow: "POST"},
 	"the wrong method for completions":   {method: "GET", path: completionsPath, status: 405, allow: "POST"},
-	"the wrong method for the models":    {method: "POST", path: "/v1/models", body: `{}`, status: 405, allow: "GET"},
+	"the wrong method for the models":    {method: "POST", path: "/v1/models", body: `{}`, status: 405, allow: "GET, HEAD"},
 	"an embedding without a model":       {path: embeddingsPath, body: `{"input":"hi"}`, param: "model"},
 	"a completion without a model":       {path: completionsPath, body: `{"prompt":"hi"}`, param: "model"},
 	"a response with two models":         {path: responsesPath, body: `{"model":"a","input":"hi","model":"b"}`, param: "model"},
@@ -144,7 +144,7 @@ func TestOversizeBody(t *testing.T) {
 	})
 	t.Run("announced and never sent", func(t *testing.T) {
 		c := dialRaw(t, g)
-		c.send("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{", chatPath)
+		c.send("POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{", chatPath)
 		if status := c.status(); status != http.StatusRequestEntityTooLarge {
 			t.Errorf("status %d", status)
 		}
@@ -174,7 +174,7 @@ func TestHalfSentBody(t *testing.T) {
 	s := oneProvider(up)
 	s.Global = "servers {\n\t\ttimeouts {\n\t\t\tread_body 1s\n\t\t}\n\t}"
 	g := start(t, s)
-	half := "POST " + chatPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n%s\r\n%s"
+	half := "POST " + chatPath + " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n%s\r\n%s"
 	for name, c := range map[string]struct{ header, body string }{
 		"with a length":        {"Content-Length: 500\r\n", `{"model":"smart","messages":[{"role"`},
 		"in chunks":            {"Transfer-Encoding: chunked\r\n", "10\r\n{\"model\":\"smart\""},

@@ -227,7 +227,7 @@ func wantTurnedAway(t *testing.T, g *gateway, idle rawConn) {
 	t.Helper()
 	if c, err := net.DialTimeout("tcp", g.site, patience); err == nil {
 		fresh := rawConn{c, t}
-		fresh.send("GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
+		fresh.send("GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
 		if status := fresh.status(); status != 0 && status != 503 {
 			t.Errorf("a new connection is served with the status %d", status)
@@ -235,7 +235,7 @@ func wantTurnedAway(t *testing.T, g *gateway, idle rawConn) {
 		_ = c.Close()
 	}
 	body := chatBody("up/late", "")
-	if _, err := fmt.Fprintf(idle, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", chatPath, len(body), body); err == nil {
+	if _, err := fmt.Fprintf(idle, "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", chatPath, len(body), body); err == nil {
 		if status := idle.status(); status != 0 && status != 503 {
 			t.Errorf("an idle connection is served with the status %d", status)
 		}
@@ -255,7 +255,7 @@ func TestExitWithAStuckReader(t *testing.T) {
 	})
 	c := dialRaw(t, g)
 	body := streamBody("up/flood")
-	c.send("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", chatPath, len(body), body)
+	c.send("POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", chatPath, len(body), body)
 	route.next(t)
 	began := time.Now()
 	g.terminate()

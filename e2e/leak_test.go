@@ -68,6 +68,11 @@ func TestReloadsLeaveNothingBehind(t *testing.T) {
 		for _, body := range []string{chatBody("smart", ""), streamBody("up/stream"), streamBody("up/cut"), chatBody("", ""), streamBody("up/endless")} {
 			ctx, cancel := context.WithCancel(t.Context())
 			res, err := postWith(ctx, client, g, body)
+			// Caddy's reload resets what waits in the old socket to be accepted;
+			// no handler has seen such a request.
+			for tries := 0; err != nil && tries < 3; tries++ {
+				res, err = postWith(ctx, client, g, body)
+			}
 			if err != nil {
 				t.Error(err)
 			} else {

@@ -119,7 +119,7 @@ func TestDisconnectDuringUpload(t *testing.T) {
 		x.hang()
 	})
 	c := dialRaw(t, g)
-	c.send("POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: 100000\r\n\r\n%s", strings.Repeat("x", 40_000))
+	c.send("POST /v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\nContent-Length: 100000\r\n\r\n%s", strings.Repeat("x", 40_000))
 	x := route.next(t)
 	left := time.Now()
 	_ = c.Close()

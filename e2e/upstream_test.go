@@ -159,10 +159,10 @@ func (u *upstream) answer(x *exchange) bool {
 	}
 	if r == nil {
 		x.json(http.StatusNotFound, `{"error":{"message":"the test has no such route","type":"invalid_request_error","param":null,"code":"no_route"}}`)
-		return !x.done
+	} else {
+		r.seen <- x
+		r.script(x)
 	}
-	r.seen <- x
-	r.script(x)
 	if x.done {
 		return false
 	}

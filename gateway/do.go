@@ -160,6 +160,12 @@ func (t *attempt) refused(status int) error {
 			Status: http.StatusBadGateway, Type: "server_error", Code: "provider_credentials", Final: true,
 			Message: "The provider " + t.call.up.name + " refused the gateway's credentials.",
 		}
+	case status >= 300 && status < 400 && KindOf(t.r.Path) != Other:
+		// A client that followed it would show its own key to somebody else.
+		return &dialect.Error{
+			Status: http.StatusBadGateway, Type: "server_error", Code: "redirected", Final: true,
+			Message: "The provider " + t.call.up.name + " answered with a redirect: its base_url is not quite right.",
+		}
 	case t.last:
 		return nil
 	case status >= 500, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout:

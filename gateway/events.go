@@ -26,6 +26,7 @@ type eventStream struct {
 	ended     bool // the stream has said that it is complete
 	done      bool // it has ended in [DONE]
 	failed    bool // it has reported an error of its own
+	cutLF     bool // the LF of a line end whose CR has been left out may follow
 	held      []byte
 	err       error
 }
@@ -115,7 +116,7 @@ func firstError(blocks []byte) error {
 		if !e.HasData {
 			continue
 		}
-		if !bytes.Contains(e.Data, []byte(`"error"`)) || bytes.Contains(e.Data, []byte(`"choices"`)) {
+		if !bytes.Contains(e.Data, []byte(`"error"`)) {
 			return nil
 		}
 		if told := dialect.ErrorIn(e.Data); told != nil {
@@ -153,6 +154,10 @@ func statusOf(e *dialect.Error) int {
 // filter returns blocks as the client gets them. They are the same bytes unless
 // an event has to be changed or left out.
 func (s *eventStream) filter(blocks []byte) []byte {
+	if s.cutLF && len(blocks) > 0 {
+		s.cutLF = false
+		blocks = bytes.TrimPrefix(blocks, []byte("\n"))
+	}
 	var out []byte
 	changed := false
 	kept := 0 // blocks before it are in out
@@ -171,6 +176,7 @@ func (s *eventStream) filter(blocks []byte) []byte {
 			}
 			out = append(append(out, blocks[kept:at]...), replaced...)
 			kept = at + n
+			s.cutLF = len(replaced) == 0 && kept == len(blocks) && block[n-1] == '\r'
 		}
 		at += n
 	}

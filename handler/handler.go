@@ -139,7 +139,10 @@ func (x *exchange) check() *dialect.Error {
 	case gateway.Chat: // GET lists the stored ones
 		allowed = "POST, GET"
 	default:
-		return nil
+		if p != "/v1/models" {
+			return nil
+		}
+		allowed = "GET, HEAD"
 	}
 	if strings.Contains(allowed, x.r.Method) {
 		return nil
@@ -202,6 +205,11 @@ func (x *exchange) refuse(told *dialect.Error, outcome string) {
 	x.outcome, x.status = outcome, told.Status
 	if x.cause == "" {
 		x.cause = told.Code
+	}
+	if x.r.ProtoMajor == 1 && x.r.ContentLength != 0 && (x.req.Body == nil || x.req.Upload != nil) {
+		// Do not wait for the rest of a body that nobody will read.
+		_ = http.NewResponseController(x.w).EnableFullDuplex()
+		x.w.Header().Set("Connection", "close")
 	}
 	writeError(x.w, told)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/gateway"
@@ -136,7 +137,6 @@ func (x *exchange) readJSON() *dialect.Error {
 func (x *exchange) readBody() (*gateway.Buffer, *dialect.Error) {
 	limit := x.app.MaxBodyBytes()
 	if x.r.ContentLength > limit {
-		x.w.Header().Set("Connection", "close") // rather than read what is refused
 		return nil, tooLarge(limit)
 	}
 	buf := gateway.NewBuffer(x.r.ContentLength)
@@ -145,7 +145,6 @@ func (x *exchange) readBody() (*gateway.Buffer, *dialect.Error) {
 		switch {
 		case int64(len(buf.B)) > limit:
 			buf.Free()
-			x.w.Header().Set("Connection", "close")
 			return nil, tooLarge(limit)
 		case err == io.EOF:
 			return buf, nil
@@ -179,8 +178,8 @@ func unreadable(err error) *dialect.Error {
 // retryAfter writes a Retry-After: whole seconds, rounded up, at most 60, because
 // SDKs ignore or give up on a longer one.
 func retryAfter(told *dialect.Error) string {
-	s := min(60, int64((told.RetryAfter+999_999_999)/1_000_000_000))
-	return strconv.FormatInt(s, 10)
+	s := (min(told.RetryAfter, time.Minute) + time.Second - 1) / time.Second
+	return strconv.FormatInt(int64(s), 10)
 }
 
 // writeError answers with an error in OpenAI's shape.

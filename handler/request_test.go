@@ -19,6 +19,8 @@ import (
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/gateway"
 	"github.com/runestone-gateway/runestone/provider"
+	"github.com/runestone-gateway/runestone/telemetry"
+
 	_ "github.com/runestone-gateway/runestone/provider/openai"
 )
 
@@ -82,17 +84,17 @@ func TestAppendHexWritesSixteenDigits(t *testing.T) {
 func TestRetryAfterIsRoundedUpAndBounded(t *testing.T) {
 	t.Parallel()
 	for after, want := range map[time.Duration]string{
-		0:                             "0",
-		1:                             "1",
-		time.Second - 1:               "1",
-		time.Second:                   "1",
-		time.Second + 1:               "2",
-		1500 * time.Millisecond:       "2",
-		59*time.Second + 1:            "60",
-		time.Minute:                   "60",
-		time.Minute + 1:               "60",
-		24 * time.Hour:                "60",
-		math.MaxInt64 - 1_000_000_000: "60",
+		0:                       "0",
+		1:                       "1",
+		time.Second - 1:         "1",
+		time.Second:             "1",
+		time.Second + 1:         "2",
+		1500 * time.Millisecond: "2",
+		59*time.Second + 1:      "60",
+		time.Minute:             "60",
+		time.Minute + 1:         "60",
+		24 * time.Hour:          "60",
+		math.MaxInt64:           "60",
 	} {
 		if got := retryAfter(&dialect.Error{RetryAfter: after}); got != want {
 			t.Errorf("%v: got %s, want %s", after, got, want)
@@ -195,7 +197,7 @@ type call struct {
 	want   provider.Request // Model, Stream, and whether there are Body, Upload, AskUsage
 	usage  string           // AskUsage's text
 	held   string           // the body that is held
-	close  bool             // the connection
+	close  bool             // the connection, for what is still to come of the body
 }
 
 func (c call) request() *http.Request {
@@ -260,16 +262,16 @@ func TestRead(t *testing.T) {
 		"no model to embed":       {path: "/v1/embeddings", body: text(`{}`), status: 400, code: "missing_required_parameter"},
 		"two models":              {body: text(`{"model":"a","model":"b"}`), status: 400, code: "duplicate_parameter"},
 		"two models elsewhere":    {path: "/v1/x", body: text(`{"model":"a","model":"b"}`), status: 400, code: "duplicate_parameter"},
-		"plain text":              {body: text(chat), contentType: "text/plain", status: 415, code: "unsupported_media_type"},
-		"a form for chat":         {body: text(chat), contentType: "multipart/form-data; boundary=b", status: 415, code: "unsupported_media_type"},
-		"a type that is none":     {body: text(chat), contentType: "a/b/c;;", status: 415, code: "unsupported_media_type"},
-		"an encoding":             {body: text(chat), encoding: "gzip", status: 415, code: "unsupported_media_type"},
+		"plain text":              {body: text(chat), contentType: "text/plain", status: 415, code: "unsupported_media_type", close: true},
+		"a form for chat":         {body: text(chat), contentType: "multipart/form-data; boundary=b", status: 415, code: "unsupported_media_type", close: true},
+		"a type that is none":     {body: text(chat), contentType: "a/b/c;;", status: 415, code: "unsupported_media_type", close: true},
+		"an encoding":             {body: text(chat), encoding: "gzip", status: 415, code: "unsupported_media_type", close: true},
 		"a body too large":        {body: text(chat), length: 1025, status: 413, code: "request_too_large", close: true},
 		"one that did not say so": {body: text(`{"x":"` + strings.Repeat("x", 5000)), length: -1, status: 413, code: "request_too_large", close: true},
 		"one larger by a byte":    {body: text(chatOf(1025)), length: -1, status: 413, code: "request_too_large", close: true},
-		"a body that breaks off":  {body: io.MultiReader(text(`{"mo`), iotest.ErrReader(io.ErrUnexpectedEOF)), length: 50, status: 400, code: "incomplete_body"},
-		"a body that is late":     {body: iotest.ErrReader(os.ErrDeadlineExceeded), length: 50, status: 408, code: "incomplete_body"},
-		"a form that breaks off":  {path: "/v1/x", body: iotest.ErrReader(io.ErrUnexpectedEOF), length: 50, contentType: "multipart/form-data; boundary=b", status: 400, code: "incomplete_body"},
+		"a body that breaks off":  {body: io.MultiReader(text(`{"mo`), iotest.ErrReader(io.ErrUnexpectedEOF)), length: 50, status: 400, code: "incomplete_body", close: true},
+		"a body that is late":     {body: iotest.ErrReader(os.ErrDeadlineExceeded), length: 50, status: 408, code: "incomplete_body", close: true},
+		"a form that breaks off":  {path: "/v1/x", body: iotest.ErrReader(io.ErrUnexpectedEOF), length: 50, contentType: "multipart/form-data; boundary=b", status: 400, code: "incomplete_body", close: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -282,10 +284,11 @@ func TestRead(t *testing.T) {
 			}
 			if told != nil || test.status != 0 {
 				if told == nil || told.Status != test.status || told.Code != test.code {
-					t.Errorf("got %+v, want %d %s", told, test.status, test.code)
+					t.Fatalf("got %+v, want %d %s", told, test.status, test.code)
 				}
-				if closes := w.Header().Get("Connection") == "close"; closes != test.close {
-					t.Errorf("the connection closes: %t", closes)
+				x.refuse(told, telemetry.OutcomeInvalid)
+				if closes := w.Header().Get("Connection") == "close"; closes != test.close || w.Code != test.status {
+					t.Errorf("answered %d, and the connection closes: %t", w.Code, closes)
 				}
 				return
 			}

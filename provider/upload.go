@@ -31,8 +31,10 @@ type upload struct {
 }
 
 func (u *upload) Read(p []byte) (int, error) {
-	if u.head != nil && u.head.Len() > 0 {
-		return u.head.Read(p)
+	if u.head != nil {
+		if n, err := u.head.Read(p); err != io.EOF {
+			return n, err
+		}
 	}
 	return u.rest.Read(p)
 }

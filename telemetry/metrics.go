@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -156,7 +157,7 @@ func (m *metrics) model(name string) string {
 	if name == "" || m.models.has(name) {
 		return name
 	}
-	if m.models.len() >= maxModels {
+	if m.models.len() >= maxModels || !utf8.ValidString(name) { // Prometheus panics on other labels
 		return otherModel
 	}
 	m.models.get(name, func() struct{} { return struct{}{} })

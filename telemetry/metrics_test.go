@@ -265,6 +265,17 @@ func TestModelsAreBounded(t *testing.T) {
 	}
 }
 
+// Prometheus panics on labels that are not UTF-8, and clients send what they like.
+func TestAModelThatIsNoTextCountsAsOther(t *testing.T) {
+	t.Parallel()
+	m := newMetrics()
+	m.requestStop(RequestStopped{Provider: "bytes", Model: "a\xff"})
+	m.streamFirstToken(StreamFirstTokenSeen{Provider: "bytes", Model: "a\xff"})
+	if got := m.model("\xff"); got != otherModel {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestSeriesAreMadeOnce(t *testing.T) {
 	t.Parallel()
 	var c cache[string, *int]

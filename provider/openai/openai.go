@@ -4,6 +4,7 @@ package openai
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/runestone-gateway/runestone/provider"
 )
@@ -78,22 +80,34 @@ func (p *Provider) Provision(caddy.Context) error {
 		if value, err = repl.ReplaceOrErr(value, true, true); err != nil {
 			return fmt.Errorf("header %s: %w", name, err)
 		}
-		if strings.ContainsAny(value, "\r\n\x00") {
-			return fmt.Errorf("header %s: its value has a line end in it", name)
+		if !httpguts.ValidHeaderFieldName(name) || unsettable[http.CanonicalHeaderKey(name)] {
+			return fmt.Errorf("header %q cannot be set", name)
+		}
+		if !httpguts.ValidHeaderFieldValue(value) {
+			return fmt.Errorf("header %s: its value has a line end or another control character in it", name)
+		}
+		if _, ok := p.headers[http.CanonicalHeaderKey(name)]; ok {
+			return fmt.Errorf("header %s is given twice: remove one", http.CanonicalHeaderKey(name))
 		}
 		p.headers.Set(name, value)
 	}
 	return nil
 }
 
+// unsettable are headers that belong to the connection, or to the URL.
+var unsettable = map[string]bool{
+	"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Upgrade": true, "Trailer": true, "Te": true,
+}
+
 func parseBase(raw string) (*url.URL, error) {
-	u, err := url.Parse(strings.TrimRight(raw, "/"))
+	u, err := url.Parse(raw)
+	if strings.Contains(raw, "@") || err == nil && u.Fragment != "" { // the error would show the credentials
+		return nil, errors.New("base_url must hold neither credentials nor a fragment: give the key as api_key")
+	}
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("base_url must be an http:// or https:// URL such as %s, not %q", DefaultBaseURL, raw)
 	}
-	if u.User != nil || u.Fragment != "" {
-		return nil, fmt.Errorf("base_url must hold neither credentials nor a fragment: give the key as api_key")
-	}
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
 	return u, nil
 }
 
@@ -121,8 +135,9 @@ func (p *Provider) NewRequest(ctx context.Context, r *provider.Request, t provid
 		Path:     p.base.Path + strings.TrimPrefix(r.Path, "/v1"),
 		RawQuery: joinQuery(p.base.RawQuery, r.Query),
 	}
-	if r.RawPath != "" {
-		u.RawPath = p.base.EscapedPath() + strings.TrimPrefix(r.RawPath, "/v1")
+	if r.RawPath != "" || p.base.RawPath != "" {
+		path := (&url.URL{Path: r.Path, RawPath: r.RawPath}).EscapedPath()
+		u.RawPath = p.base.EscapedPath() + strings.TrimPrefix(path, "/v1")
 	}
 	req := (&http.Request{
 		Method: r.Method, URL: u, Host: u.Host, Header: header,

@@ -67,6 +67,8 @@ func TestURLs(t *testing.T) {
 		"both with a query":            {"https://h/v1?api-version=1", "", "", "a=b", "https://h/v1/chat/completions?api-version=1&a=b"},
 		"a slash in escapes":           {"", "/v1/models/org/name", "/v1/models/org%2Fname", "", "https://api.openai.com/v1/models/org%2Fname"},
 		"an escaped slash over a base": {"http://h/a%2Fb/v1", "/v1/models/org/name", "/v1/models/org%2Fname", "", "http://h/a%2Fb/v1/models/org%2Fname"},
+		"an escaped slash in a base":   {"http://h/a%2Fb/v1/", "", "", "", "http://h/a%2Fb/v1/chat/completions"},
+		"a slash before a query":       {"http://h/v1/?k=v", "", "", "a=b", "http://h/v1/chat/completions?k=v&a=b"},
 		"the version in escapes":       {"http://h/api", "/v1/x/y", "/%761/x%2Fy", "", "http://h/api/x/y"}, // an encoding that does not fit the path is not used
 		"a version further on":         {"", "/v1/files/v1", "", "", "https://api.openai.com/v1/files/v1"},
 		"what must be escaped":         {"", "/v1/models/a b?c#d", "", "", "https://api.openai.com/v1/models/a%20b%3Fc%23d"},
@@ -193,11 +195,20 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		"a bad escape":             {`{"base_url":"http://h/%zz"}`, "base_url must be"},
 		"a bad port":               {`{"base_url":"http://h:port/v1"}`, "base_url must be"},
 		"a password":               {`{"base_url":"https://u:secret@h/v1"}`, "neither credentials nor a fragment"},
+		"a password and no port":   {`{"base_url":"https://u:secret@h:port/v1"}`, "neither credentials nor a fragment"},
+		"a password and no scheme": {`{"base_url":"htp://u:secret@h/v1"}`, "neither credentials nor a fragment"},
 		"a fragment":               {`{"base_url":"https://h/v1#a"}`, "neither credentials nor a fragment"},
 		"an unknown placeholder":   {`{"base_url":"https://{no.such}/v1"}`, "base_url: "},
 		"a placeholder left empty": {`{"base_url":"{env.RUNESTONE_TEST_NOT_SET}"}`, "base_url: "},
 		"a line end in a header":   {`{"headers":{"X-A":"a\r\nX-B: b"}}`, "header X-A: its value has a line end"},
 		"a NUL in a header":        {`{"headers":{"X-A":"a\u0000"}}`, "header X-A"},
+		"a control in a header":    {`{"headers":{"X-A":"a\u0001"}}`, "header X-A"},
+		"a space in a name":        {`{"headers":{"X Y":"v"}}`, `"X Y" cannot be set`},
+		"a line end in a name":     {`{"headers":{"X\r\nY":"v"}}`, `"X\r\nY" cannot be set`},
+		"a header without a name":  {`{"headers":{"":"v"}}`, `"" cannot be set`},
+		"another host":             {`{"headers":{"host":"h"}}`, `"host" cannot be set`},
+		"another length":           {`{"headers":{"Content-Length":"1"}}`, `"Content-Length" cannot be set`},
+		"a header in two cases":    {`{"headers":{"X-A":"1","x-a":"2"}}`, "header X-A is given twice"},
 		"an unknown member":        {`{"base":"http://h"}`, `unknown field "base"`},
 		"a word for stream_usage":  {`{"stream_usage":"off"}`, "stream_usage"},
 	} {
@@ -207,7 +218,7 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("got %v, want %q", err, test.want)
 			}
-			if name == "a password" && strings.Contains(err.Error(), "secret") {
+			if strings.Contains(err.Error(), "secret") {
 				t.Errorf("the error shows the secret: %v", err)
 			}
 		})
