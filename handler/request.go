@@ -163,8 +163,8 @@ func tooLarge(limit int64) *dialect.Error {
 
 // unreadable says why a body could not be read to its end.
 func unreadable(err error) *dialect.Error {
-	var tooBig *http.MaxBytesError // of Caddy's request_body directive
-	if errors.As(err, &tooBig) {
+	// Caddy's request_body directive may bound it more tightly.
+	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge(tooBig.Limit)
 	}
 	told := dialect.Invalid("", "incomplete_body", "The request body ended before its end.")

@@ -19,9 +19,8 @@ import (
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/gateway"
 	"github.com/runestone-gateway/runestone/provider"
-	"github.com/runestone-gateway/runestone/telemetry"
-
 	_ "github.com/runestone-gateway/runestone/provider/openai"
+	"github.com/runestone-gateway/runestone/telemetry"
 )
 
 func TestRequestIDIsTheClientsWhenItIsWellFormed(t *testing.T) {

@@ -50,8 +50,7 @@ func TestEveryFieldSaysWhatItIs(t *testing.T) {
 		if fields.NumField() == 0 {
 			t.Errorf("%s carries nothing", e.Name())
 		}
-		for i := range fields.NumField() {
-			field := fields.Field(i)
+		for field := range fields.Fields() {
 			where := e.Name() + "'s " + field.Name
 			unit, measured := field.Tag.Lookup("unit")
 			bound, bounded := field.Tag.Lookup("bound")

@@ -14,6 +14,7 @@ import (
 // Kind says what a plan's connections do.
 type Kind string
 
+// The kinds.
 const (
 	Requests Kind = "requests" // one non-streamed answer after another
 	Streams  Kind = "streams"  // one stream after another

@@ -82,8 +82,7 @@ func (c *client) event(data []byte, seen *tally) error {
 	case c.strict && !json.Valid(data):
 		return fmt.Errorf("not JSON: %.300q", data)
 	}
-	if at := bytes.Index(data, stampMark); at >= 0 {
-		text := data[at+len(stampMark):]
+	if _, text, found := bytes.Cut(data, stampMark); found {
 		if len(text) > 0 && text[0] == '"' { // the role chunk's empty content
 			seen.role++
 			return nil

@@ -21,6 +21,7 @@ const (
 	// client can tell a lost chunk from a late one.
 	indexDigits = 5
 	clockDigits = 19 // nanoseconds since 1970
+	// StampLength is what a stamp takes.
 	StampLength = indexDigits + 1 + clockDigits
 	// MaxChunks is what the index has digits for.
 	MaxChunks = 99_999

@@ -31,8 +31,7 @@ type streamer interface {
 // RoundTrip implements [http.RoundTripper]: it makes the answer up.
 func (p *Provider) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := p.answer(req)
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		resp, err = f.response(), nil
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -127,9 +128,7 @@ func (p *Provider) NewRequest(ctx context.Context, r *provider.Request, t provid
 	if t.Credential != "" {
 		header["Authorization"] = []string{"Bearer " + t.Credential}
 	}
-	for name, values := range p.headers {
-		header[name] = values
-	}
+	maps.Copy(header, p.headers)
 	u := &url.URL{
 		Scheme: p.base.Scheme, Host: p.base.Host,
 		Path:     p.base.Path + strings.TrimPrefix(r.Path, "/v1"),
