@@ -4,6 +4,7 @@
 //	http.handlers.runestone   the handler             handler/
 //	runestone                 the app that it asks    gateway/
 //	admin.api.runestone       status                  gateway/
+//	http.reverse_proxy.circuit_breakers.runestone      breaker/
 //	runestone.providers.*     upstream APIs           provider/
 //	runestone.policies.*      choice of target        policy/
 //
@@ -12,6 +13,7 @@
 package runestone
 
 import (
+	_ "github.com/runestone-gateway/runestone/breaker"
 	_ "github.com/runestone-gateway/runestone/caddyfile"
 	_ "github.com/runestone-gateway/runestone/gateway"
 	_ "github.com/runestone-gateway/runestone/handler"

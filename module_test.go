@@ -27,6 +27,7 @@ func TestModulesRegistered(t *testing.T) {
 	want := []string{
 		"admin.api.runestone",
 		"http.handlers.runestone",
+		"http.reverse_proxy.circuit_breakers.runestone",
 		"runestone",
 		"runestone.policies.failover",
 		"runestone.providers.mock",
