@@ -75,7 +75,7 @@ var mayImport = []struct {
 	{"gateway", []string{
 		"policy", "provider", "dialect", "sse", "telemetry", "h1", "breaker", "overflow", "keys",
 	}},
-	{"handler", []string{"gateway", "provider", "dialect", "sse", "telemetry"}},
+	{"handler", []string{"gateway", "provider", "dialect", "sse", "telemetry", "h1"}},
 	{"dashboard", []string{"gateway"}},
 	{"caddyfile", []string{"gateway", "handler", "policy", "provider"}},
 	{"", []string{"*"}},

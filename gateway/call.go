@@ -32,16 +32,21 @@ type call struct {
 	total time.Duration // when it must be over, 0 for never
 	timer *time.Timer
 
-	// The timer looks at these when it fires, so that progress costs a store
-	// and not a new timer.
-	last  atomic.Int64 // when something last arrived
+	// The timer looks at these several times within each limit, so that progress
+	// costs neither a look at the clock nor a new timer.
+	heard atomic.Bool  // something has arrived since the timer last looked
 	quiet atomic.Int64 // how long nothing may arrive, 0 for ever
 	over  atomic.Bool
+	last  time.Duration // when the timer last saw that something had arrived
 
 	firstByte bool // waiting for the first event of a stream
 	status    int
 	usage     dialect.Usage
 }
+
+// looks is how often the timer looks within a limit: silence is noticed at most
+// a fourth of its limit late.
+const looks = 4
 
 // errTimeout is the cause of a call that took too long.
 type errTimeout struct{ option string }
@@ -65,10 +70,11 @@ func begin(parent context.Context, up *upstream, start time.Duration, stream boo
 	if stream {
 		c.quiet.Store(int64(up.limits.firstByte))
 	}
-	c.last.Store(int64(c.start))
+	c.last = c.start
 	if wait, ok := c.next(c.start); ok {
-		c.timer = time.AfterFunc(wait, c.check)
-		c.last.Store(int64(c.start)) // check loads last before it uses timer
+		// Started in two steps, so that check finds c.timer set.
+		c.timer = time.AfterFunc(time.Hour, c.check)
+		c.timer.Reset(wait)
 	}
 	telemetry.ProviderRequestStart.Emit(telemetry.ProviderRequestStarted{Provider: up.name})
 	return c
@@ -85,23 +91,29 @@ func (c *call) next(now time.Duration) (wait time.Duration, ok bool) {
 		}
 	}
 	if quiet := time.Duration(c.quiet.Load()); quiet > 0 {
-		sooner(time.Duration(c.last.Load()) + quiet - now)
+		sooner(c.last + quiet - now)
+		sooner(quiet / looks)
 	}
 	// The limit that comes next may be shorter than the present one.
 	if c.up.limits.idle > 0 {
-		sooner(c.up.limits.idle)
+		sooner(c.up.limits.idle / looks)
 	}
 	return max(wait, 0), ok
 }
 
 func (c *call) check() {
+	if c.over.Load() {
+		return
+	}
 	now := clock()
-	last, quiet := time.Duration(c.last.Load()), time.Duration(c.quiet.Load())
+	if c.heard.Swap(false) {
+		c.last = now
+	}
+	quiet := time.Duration(c.quiet.Load())
 	switch {
-	case c.over.Load():
 	case c.total > 0 && now >= c.total:
 		c.cancel(errTimeout{"total"})
-	case quiet > 0 && now-last >= quiet:
+	case quiet > 0 && now-c.last >= quiet:
 		c.cancel(errTimeout{"first_byte or idle"})
 	default:
 		wait, _ := c.next(now)
@@ -110,7 +122,11 @@ func (c *call) check() {
 }
 
 // progress notes that something has arrived.
-func (c *call) progress() { c.last.Store(int64(clock())) }
+func (c *call) progress() {
+	if !c.heard.Load() {
+		c.heard.Store(true)
+	}
+}
 
 // flowing notes that the answer has begun to arrive, so that silence is
 // bounded by the idle timeout from here on.

@@ -247,13 +247,16 @@ func (s *eventStream) read(block, data []byte, single bool) (replaced []byte, sa
 	if s.kind == Other {
 		return nil, true
 	}
-	if !s.ended {
-		s.ended = s.ends(data)
+	usage := false
+	if s.kind == Responses || !isDelta(data) {
+		if !s.ended {
+			s.ended = s.ends(data)
+		}
+		if bytes.HasPrefix(data, []byte(`{"error"`)) {
+			s.failed = true
+		}
+		usage = dialect.MayHaveUsage(data)
 	}
-	if bytes.HasPrefix(data, []byte(`{"error"`)) {
-		s.failed = true
-	}
-	usage := dialect.MayHaveUsage(data)
 	if !usage && s.rename == "" {
 		return nil, true
 	}
@@ -299,6 +302,19 @@ func dataOffset(block []byte, i int, single bool) int {
 }
 
 var finishReason = []byte(`"finish_reason"`)
+
+var (
+	unfinished = []byte(`"finish_reason":null`)
+	noUsage    = []byte(`"usage":null`)
+)
+
+// isDelta reports, from its end alone, whether the data of an event has neither a
+// finish reason nor usage. It knows the form in which OpenAI, and those who follow
+// it to the letter, write nearly all events when usage is asked for.
+func isDelta(data []byte) bool {
+	i := bytes.LastIndex(data, unfinished)
+	return i >= 0 && bytes.Contains(data[i:], noUsage)
+}
 
 // ends reports whether an event says that the answer is complete: with a finish
 // reason, or, of a response, with its terminal event.

@@ -1,114 +1,152 @@
 package h1
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
+	"net"
+	"strconv"
+	"sync"
 )
 
 var errChunk = errors.New("malformed chunked encoding")
 
-// chunked decodes the chunked transfer coding (RFC 9112, section 7.1) within the
-// connection's own read buffer: events of a stream are handed out without being copied.
+// chunkBuffer is the size of a chunked body's buffer: small because thousands of
+// streams are open at a time. No line of the encoding may be longer.
+const chunkBuffer = 4 << 10
+
+var chunkBuffers = sync.Pool{New: func() any { return new([chunkBuffer]byte) }}
+
+// chunked decodes the chunked transfer coding (RFC 9112, section 7.1) in its own
+// buffer: events of a stream are handed out without being copied.
 type chunked struct {
-	br   *bufio.Reader
-	left uint64 // of the present chunk
-	tail bool   // the line end after a chunk's data is due
-	last bool   // the last chunk has been seen
-	err  error
+	conn io.Reader
+	buf  *[chunkBuffer]byte
+	r, w int // buf[r:w] has arrived and has not been decoded
+
+	left   uint64 // of the present chunk
+	tail   bool   // the line end after a chunk's data is due
+	last   bool   // the last chunk has been seen
+	excess int64  // bytes that were neither data nor what data needs
+	err    error
+}
+
+// begin starts a body on conn, of which head has been read already. It is at most chunkBuffer long.
+func (d *chunked) begin(conn io.Reader, head []byte) {
+	d.conn = conn
+	d.buf = chunkBuffers.Get().(*[chunkBuffer]byte)
+	d.w = copy(d.buf[:], head)
+}
+
+// release gives the buffer back and reports whether all that had arrived was decoded.
+func (d *chunked) release() (clean bool) {
+	clean = d.r == d.w
+	chunkBuffers.Put(d.buf)
+	d.buf = nil
+	return clean
 }
 
 // next returns the data that has arrived, of several chunks if they have. The
 // slice may be modified and is valid until the next call.
 func (d *chunked) next() ([]byte, error) {
-	var out []byte
-	for d.err == nil {
-		b, _ := d.br.Peek(d.br.Buffered())
-		if d.left > 0 && len(b) > 0 {
-			n := int(min(d.left, uint64(len(b))))
-			_, _ = d.br.Discard(n)
-			d.left -= uint64(n)
-			d.tail = d.left == 0
-			// What lies between two chunks in the buffer is done with, so the data
-			// of the second can follow that of the first there.
-			if out == nil {
-				out = b[:n]
-			} else {
-				out = append(out, b[:n]...)
+	for {
+		if out := d.decode(); out != nil {
+			return out, nil
+		}
+		if d.err != nil {
+			return nil, d.err
+		}
+		switch {
+		case d.r == d.w:
+			d.r, d.w = 0, 0
+		case d.w == len(d.buf):
+			if d.r == 0 {
+				d.err = errChunk // no line is that long
+				return nil, d.err
+			}
+			d.r, d.w = 0, copy(d.buf[:], d.buf[d.r:])
+		}
+		n, err := d.conn.Read(d.buf[d.w:])
+		d.w += n
+		if err != nil && n == 0 {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			d.err = err
+		}
+	}
+}
+
+// decode returns the data in the buffer, nil if there is none.
+func (d *chunked) decode() (out []byte) {
+	for d.err == nil && d.r < d.w {
+		if d.left == 0 {
+			if !d.line() {
+				break
 			}
 			continue
 		}
-		if d.left == 0 && len(b) > 0 {
-			if done, err := d.header(b); done || err != nil {
-				d.err = err
-				continue
-			}
+		n := int(min(d.left, uint64(d.w-d.r)))
+		p := d.buf[d.r : d.r+n]
+		d.r += n
+		d.left -= uint64(n)
+		d.tail = d.left == 0
+		// What lies between two chunks in the buffer is done with, so the data of
+		// the second can follow that of the first there.
+		if out == nil {
+			out = p
+		} else {
+			out = append(out, p...)
 		}
-		if out != nil {
-			return out, nil
-		}
-		d.fill(len(b))
 	}
-	if out != nil {
-		return out, nil
-	}
-	return nil, d.err
+	return out
 }
 
-// fill waits for more than the n bytes that are buffered.
-func (d *chunked) fill(n int) {
-	_, err := d.br.Peek(n + 1)
-	switch err {
-	case nil:
-	case io.EOF:
-		d.err = io.ErrUnexpectedEOF
-	case bufio.ErrBufferFull:
-		d.err = errChunk // no header is that long
-	default:
-		d.err = err
-	}
-}
-
-// header reads the line that begins a chunk, or, after the last one, the
+// line reads the line that begins a chunk or, after the last one, one of the
 // trailer, which is dropped. It reports whether all of it had arrived.
-func (d *chunked) header(b []byte) (done bool, err error) {
+func (d *chunked) line() bool {
+	b := d.buf[d.r:d.w]
 	n := 0
 	if d.tail {
-		switch {
-		case bytes.HasPrefix(b, []byte("\r\n")):
-			n = 2
-		case string(b) == "\r":
-			return false, nil
-		default:
-			return false, errChunk
+		if b[0] != '\r' || len(b) > 1 && b[1] != '\n' {
+			d.err = errChunk
+			return false
 		}
+		n = 2
+	}
+	if len(b) <= n {
+		return false
 	}
 	end := bytes.IndexByte(b[n:], '\n')
 	if end < 0 {
-		return false, nil
+		return false
 	}
-	line := bytes.TrimSuffix(b[n:n+end], []byte("\r"))
-	_, _ = d.br.Discard(n + end + 1)
+	line := b[n : n+end]
+	d.r += n + end + 1
 	d.tail = false
 	if d.last {
-		if len(line) == 0 {
-			return true, io.EOF
+		if len(bytes.TrimSuffix(line, []byte("\r"))) == 0 {
+			d.err = io.EOF
 		}
-		return true, nil
+		return true
 	}
-	if d.left, err = chunkSize(line); err != nil {
-		return false, err
+	d.left, d.err = chunkSize(line)
+	// As net/http does: extensions must not be a way to send bytes without end.
+	d.excess = max(0, d.excess+int64(len(line)+1)-16-2*int64(min(d.left, chunkBuffer<<10)))
+	if d.err == nil && d.excess > 16<<10 {
+		d.err = errChunk
 	}
 	d.last = d.left == 0
-	return true, nil
+	return true
 }
 
-// chunkSize reads the size of a chunk; extensions are ignored.
+// chunkSize reads the line that begins a chunk, its CR included; extensions are ignored.
 func chunkSize(line []byte) (size uint64, err error) {
-	line, _, _ = bytes.Cut(line, []byte(";"))
-	line = bytes.TrimRight(line, " \t")
-	if len(line) == 0 || len(line) > 15 {
+	if i := bytes.IndexByte(line, '\r'); i < 0 || i != len(line)-1 {
+		return 0, errChunk
+	}
+	line, _, _ = bytes.Cut(bytes.TrimRight(line[:len(line)-1], " \t"), []byte(";"))
+	if len(line) == 0 || len(line) > 16 {
 		return 0, errChunk
 	}
 	for _, c := range line {
@@ -125,4 +163,42 @@ func chunkSize(line []byte) (size uint64, err error) {
 		size = size<<4 | uint64(c)
 	}
 	return size, nil
+}
+
+// ChunkWriter writes a body in the chunked transfer coding, each Write one chunk
+// and, if it is small, one system call. It is not safe for concurrent use.
+type ChunkWriter struct {
+	conn net.Conn
+	io   io.Writer // of conn
+}
+
+// NewChunkWriter returns a writer to conn, on which a head that announces chunks
+// must have been sent. The last chunk is left to the caller.
+func NewChunkWriter(conn net.Conn) *ChunkWriter {
+	return &ChunkWriter{conn: conn, io: direct(conn)}
+}
+
+var (
+	lineEnd      = []byte("\r\n")
+	chunkFraming = len("ffffffffffffffff\r\n\r\n")
+)
+
+// Write implements io.Writer. Writing nothing does nothing.
+func (w *ChunkWriter) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil // as a chunk it would be the last
+	}
+	buf := chunkBuffers.Get().(*[chunkBuffer]byte)
+	defer chunkBuffers.Put(buf)
+	head := append(strconv.AppendUint(buf[:0], uint64(len(p)), 16), lineEnd...)
+	var err error
+	if len(p)+chunkFraming <= len(buf) {
+		_, err = w.io.Write(append(append(head, p...), lineEnd...))
+	} else {
+		_, err = (&net.Buffers{head, p, lineEnd}).WriteTo(w.conn)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }

@@ -31,9 +31,10 @@ var errHeadTooLong = errors.New("the head of the provider's answer is too long")
 // conn is one connection, used by one request at a time.
 type conn struct {
 	net.Conn
+	io        io.ReadWriter // of Conn
 	t         *Transport
 	addr      string
-	br        *bufio.Reader
+	br        *bufio.Reader // while an answer's head, or body, is read with it
 	raw       syscall.RawConn
 	idleSince time.Time
 
@@ -42,12 +43,22 @@ type conn struct {
 }
 
 func newConn(t *Transport, addr string, nc net.Conn) *conn {
-	c := &conn{Conn: nc, t: t, addr: addr}
-	c.br = bufio.NewReader(c)
+	c := &conn{Conn: nc, io: direct(nc), t: t, addr: addr}
 	if sc, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
 	return c
+}
+
+// Idle connections, and streams, need no reader.
+var readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
+func (c *conn) releaseReader() {
+	if c.br != nil {
+		c.br.Reset(nil)
+		readers.Put(c.br)
+		c.br = nil
+	}
 }
 
 // Read reads for br, counting the head.
@@ -55,7 +66,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.headLeft <= 0 {
 		return 0, errHeadTooLong
 	}
-	n, err := c.Conn.Read(p)
+	n, err := c.io.Read(p)
 	if n > 0 {
 		c.answered = true
 		c.headLeft -= n
@@ -74,11 +85,14 @@ func (c *conn) abort() { _ = c.SetDeadline(time.Unix(1, 0)) }
 func (c *conn) roundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	c.answered, c.headLeft = false, maxHead
+	c.br = readers.Get().(*bufio.Reader)
+	c.br.Reset(c)
 	stop := context.AfterFunc(ctx, c.abort)
 	resp, err := c.exchange(req)
 	if err != nil {
 		stop()
 		_ = c.Close()
+		c.releaseReader()
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
@@ -91,8 +105,12 @@ func (c *conn) roundTrip(req *http.Request) (*http.Response, error) {
 		b.finish()
 		resp.Body = &b
 	case len(resp.TransferEncoding) == 1 && resp.TransferEncoding[0] == "chunked":
-		// Nothing of the body has been taken out of br yet.
-		resp.Body = &chunkedBody{body: b, chunks: chunked{br: c.br}}
+		// Of the body, br has no more than what is buffered.
+		stream := &chunkedBody{body: b}
+		head, _ := c.br.Peek(c.br.Buffered())
+		stream.chunks.begin(c.io, head)
+		c.releaseReader()
+		resp.Body = stream
 	default:
 		resp.Body = &b
 	}
@@ -144,7 +162,7 @@ func (c *conn) send(req *http.Request) error {
 		for _, p := range parts {
 			*head = append(*head, p...)
 		}
-		_, err := c.Write(*head)
+		_, err := c.io.Write(*head)
 		return err
 	}
 	all := append(net.Buffers{*head}, parts...)
@@ -209,30 +227,58 @@ type body struct {
 	err  error
 }
 
+// Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
 	n, err := b.src.Read(p)
-	if err != nil {
-		err = b.ended(err)
+	switch {
+	case err == io.EOF:
+		b.finish()
+	case err != nil:
+		err = b.fail(err)
 	}
 	return n, err
 }
 
-// ended ends the request for an error of its body and returns what to say of it.
-func (b *body) ended(err error) error {
-	switch {
-	case err == io.EOF:
-		b.finish()
-		return io.EOF
-	case b.ctx.Err() != nil:
+// finish ends a body that was read whole.
+func (b *body) finish() {
+	clean := b.c.br == nil || b.c.br.Buffered() == 0
+	b.done(io.EOF, clean)
+}
+
+// fail ends a body for an error and returns what to say of it.
+func (b *body) fail(err error) error {
+	if b.ctx.Err() != nil {
 		err = context.Cause(b.ctx)
-	default:
+	} else {
 		err = fmt.Errorf("reading the provider's answer: %w", err)
 	}
-	b.end(err)
+	b.done(err, false)
 	return err
+}
+
+// done ends the request, once, and keeps the connection for another if it may.
+func (b *body) done(err error, reusable bool) {
+	c := b.c
+	if c == nil {
+		return
+	}
+	b.c, b.err = nil, err
+	aborted := !b.stop()
+	c.releaseReader()
+	if aborted || !b.keep || !reusable {
+		_ = c.Close()
+		return
+	}
+	c.t.putIdle(c)
+}
+
+// Close ends the request. It must not be called while a Read is running.
+func (b *body) Close() error {
+	b.done(http.ErrBodyReadAfterClose, false)
+	return nil
 }
 
 // chunkedBody is a body whose length the server did not know.
@@ -249,10 +295,15 @@ func (b *chunkedBody) Next() ([]byte, error) {
 		return nil, b.err
 	}
 	p, err := b.chunks.next()
-	if err != nil {
-		err = b.ended(err)
+	if err == nil {
+		return p, nil
 	}
-	return p, err
+	clean := b.chunks.release()
+	if err == io.EOF {
+		b.done(err, clean)
+		return nil, err
+	}
+	return nil, b.fail(err)
 }
 
 // Read implements io.Reader.
@@ -268,29 +319,11 @@ func (b *chunkedBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// finish is end for a body that was read whole.
-func (b *body) finish() {
-	aborted := !b.stop()
-	c := b.c
-	b.c, b.err = nil, io.EOF
-	if aborted || !b.keep || c.br.Buffered() > 0 {
-		_ = c.Close()
-		return
+// Close implements io.Closer as body's does.
+func (b *chunkedBody) Close() error {
+	if b.c != nil {
+		b.chunks.release()
+		b.left = nil
 	}
-	c.t.putIdle(c)
-}
-
-func (b *body) end(err error) {
-	if b.c == nil {
-		return
-	}
-	b.stop()
-	_ = b.c.Close()
-	b.c, b.err = nil, err
-}
-
-// Close ends the request. It must not be called while a Read is running.
-func (b *body) Close() error {
-	b.end(http.ErrBodyReadAfterClose)
-	return nil
+	return b.body.Close()
 }

@@ -6,6 +6,8 @@
 //
 // It serves requests whose body is in memory. Proxies, TLS, HTTP/2, upgrades and
 // uploads are net/http's.
+//
+// Of the server's side it has what a stream needs: [ChunkWriter].
 package h1
 
 import (

@@ -100,11 +100,14 @@ func answer(c net.Conn, br *bufio.Reader, text string) bool {
 
 func TestRequestArrivesAsItWasGiven(t *testing.T) {
 	t.Parallel()
-	var got *http.Request
-	var gotBody []byte
+	type arrived struct {
+		*http.Request
+		body []byte
+	}
+	requests := make(chan arrived, 1)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got = r
-		gotBody, _ = io.ReadAll(r.Body)
+		body, _ := io.ReadAll(r.Body)
+		requests <- arrived{r, body}
 		w.Header().Set("X-Answer", "b")
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = io.WriteString(w, "short and stout")
@@ -125,8 +128,9 @@ func TestRequestArrivesAsItWasGiven(t *testing.T) {
 			if resp.StatusCode != http.StatusTeapot || resp.Header.Get("X-Answer") != "b" || text != "short and stout" {
 				t.Errorf("got %d %v %q", resp.StatusCode, resp.Header, text)
 			}
-			if want := strings.Join(parts, ""); string(gotBody) != want || got.ContentLength != int64(len(want)) {
-				t.Errorf("the server got %d bytes (length %d), want %d", len(gotBody), got.ContentLength, len(want))
+			got := <-requests
+			if want := strings.Join(parts, ""); string(got.body) != want || got.ContentLength != int64(len(want)) {
+				t.Errorf("the server got %d bytes (length %d), want %d", len(got.body), got.ContentLength, len(want))
 			}
 			if got.RequestURI != "/a%2Fb?q=1" || got.Header.Get("X-Test") != "a" || got.Header.Get("X-Evil") != "" {
 				t.Errorf("the server got %s %v", got.RequestURI, got.Header)

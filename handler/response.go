@@ -66,16 +66,16 @@ func (x *exchange) respond(resp *http.Response, answer *gateway.Answer) {
 }
 
 var (
-	noStore      = []string{"no-cache, no-transform"}
-	unbuffered   = []string{"no"}
-	flushWriters = []string{"text/event-stream"}
+	noStore     = []string{"no-cache, no-transform"}
+	unbuffered  = []string{"no"}
+	eventStream = []string{"text/event-stream"}
 )
 
 // respondStream passes a stream on, event by event.
 func (x *exchange) respondStream(answer *gateway.Answer) {
 	header := x.w.Header()
 	if len(header["Content-Type"]) == 0 {
-		header["Content-Type"] = flushWriters
+		header["Content-Type"] = eventStream
 	}
 	header["Cache-Control"] = noStore // no-transform: an encoder would hold tokens back
 	header["X-Accel-Buffering"] = unbuffered

@@ -1,72 +1,78 @@
 package handler
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/runestone-gateway/runestone/h1"
 )
 
 // streamWriter sends the events of a stream to the client, each at once.
 //
-// Caddy's server bounds how long a write may stall by moving a deadline before
-// every write and every flush, which under many streams of small events costs
-// more than the events do. Where that is all that stands between here and an HTTP/1 connection,
-// streamWriter goes past it and moves the same deadline itself, once in a while.
+// Between here and an HTTP/1 connection, Caddy's server moves a deadline before
+// every write and every flush, and net/http's copies an event twice to put it into a
+// chunk. Under many streams of small events that costs more than the events do.
+// Where nothing else stands between, so that nobody misses the bytes, streamWriter
+// goes past both once the head is sent: it writes chunks to the
+// connection and moves the same deadline itself, now and then. net/http, whose
+// buffers are empty by then, sends the last chunk.
 type streamWriter struct {
 	w     http.ResponseWriter
-	flush interface{ FlushError() error }
+	c     *http.ResponseController
+	begun bool // the head is sent
 
-	idle    *caddyhttp.IdleTimeoutWriter // nil when it is not passed by
-	movedAt time.Time                    // when the deadline was last moved
+	chunks  *h1.ChunkWriter // nil when the server is not passed by
+	conn    net.Conn
+	timeout time.Duration
+	movedAt time.Time // when the deadline was last moved
 }
 
-// A stalled write fails after the idle timeout, and up to this much of it later.
+// A stalled write fails after the idle timeout, and up to a part of it later.
 const deadlineSlack = 8
 
+// connKey is the context key of a request's connection.
+type connKey struct{}
+
+// connContext is registered with Caddy's server to tell handlers the connection.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
 func newStreamWriter(w http.ResponseWriter, r *http.Request) *streamWriter {
-	s := &streamWriter{w: w}
-	if idle, ok := w.(*caddyhttp.IdleTimeoutWriter); ok && r.ProtoMajor == 1 && !idle.ClearBetweenWrites &&
-		idle.Deadline.MinRate == 0 && idle.Deadline.HardDeadline.IsZero() {
-		s.idle, s.w = idle, idle.ResponseWriterWrapper.ResponseWriter
+	s := &streamWriter{w: w, c: http.NewResponseController(w)}
+	idle, ok := w.(*caddyhttp.IdleTimeoutWriter)
+	if !ok || idle.ClearBetweenWrites || idle.Deadline.MinRate != 0 || !idle.Deadline.HardDeadline.IsZero() {
+		return s
 	}
-	for inner := s.w; ; {
-		if f, ok := inner.(interface{ FlushError() error }); ok {
-			s.flush = f
-			break
-		}
-		wrapper, ok := inner.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			break
-		}
-		inner = wrapper.Unwrap()
+	header := w.Header()
+	chunked := r.ProtoMajor == 1 && r.ProtoMinor == 1 && r.Method != http.MethodHead &&
+		header["Content-Length"] == nil && header["Transfer-Encoding"] == nil
+	if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok && chunked {
+		s.chunks, s.conn, s.timeout = h1.NewChunkWriter(conn), conn, idle.Deadline.Timeout
 	}
 	return s
 }
 
 // send writes p and flushes it.
 func (s *streamWriter) send(p []byte) error {
-	if s.idle != nil && len(p) > caddyhttp.DefaultMaxWriteChunk {
-		// What one deadline may not suffice for is written in pieces.
-		if _, err := s.idle.Write(p); err != nil {
+	// The head goes with the first event. What one deadline may not suffice for is
+	// left to Caddy to write in pieces.
+	if s.chunks == nil || !s.begun || len(p) > caddyhttp.DefaultMaxWriteChunk {
+		if _, err := s.w.Write(p); err != nil {
 			return err
 		}
-		return s.flush.FlushError()
+		s.begun = true
+		return s.c.Flush()
 	}
-	if s.idle != nil {
-		timeout := s.idle.Deadline.Timeout
-		if now := time.Now(); now.Sub(s.movedAt) > timeout/deadlineSlack {
-			s.movedAt = now
-			if err := s.idle.Ctrl.SetWriteDeadline(now.Add(timeout + timeout/deadlineSlack)); err != nil {
-				return err
-			}
+	if now := time.Now(); now.Sub(s.movedAt) > s.timeout/deadlineSlack {
+		s.movedAt = now
+		if err := s.conn.SetWriteDeadline(now.Add(s.timeout + s.timeout/deadlineSlack)); err != nil {
+			return err
 		}
 	}
-	if _, err := s.w.Write(p); err != nil {
-		return err
-	}
-	if s.flush == nil {
-		return nil
-	}
-	return s.flush.FlushError()
+	_, err := s.chunks.Write(p)
+	return err
 }
