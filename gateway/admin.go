@@ -62,11 +62,13 @@ func (*adminAPI) status(w http.ResponseWriter, r *http.Request) error {
 	}
 	a := app.(*App)
 	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(Status{
+	status := Status{
 		Providers:    slices.Sorted(maps.Keys(a.upstreams)),
-		Models:       slices.Sorted(maps.Keys(a.routes)),
+		Models:       slices.AppendSeq([]string{}, maps.Keys(a.routes)),
 		OpenRequests: exit.open.Load(),
-	})
+	}
+	slices.Sort(status.Models)
+	return json.NewEncoder(w).Encode(status)
 }
 
 // Interface guards

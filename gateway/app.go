@@ -170,8 +170,8 @@ func (a *App) providersFromEnvironment(ctx caddy.Context) error {
 	if len(a.upstreams) > 0 {
 		return nil
 	}
-	a.logger.Warn("no provider is configured and none of " + strings.Join(keys, ", ") +
-		" is set: the mock provider makes up every answer")
+	a.logger.Warn("no provider is configured and the environment has no key for one: the mock provider makes up every answer",
+		zap.Strings("variables", keys))
 	module, err := ctx.LoadModuleByID("runestone.providers.mock", nil)
 	if err != nil {
 		return fmt.Errorf("loading the mock provider: %w", err)

@@ -3,6 +3,7 @@ package handler
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"mime"
 	"net/textproto"
@@ -13,34 +14,54 @@ import (
 	"github.com/runestone-gateway/runestone/provider"
 )
 
-// formPeek is how much of an upload is read in search of its model, in bytes.
-// A model that comes after a longer file is not found.
+// formPeek is how much of an upload is read in search of its model, in bytes,
+// where the API has no model in such a form.
 const formPeek = 64 << 10
 
+// modelForms are the forms that say which model they are for. Some SDKs write the
+// file first, so that these are read as far as a JSON body would be.
+var modelForms = map[string]bool{
+	"/v1/audio/transcriptions": true, "/v1/audio/translations": true,
+	"/v1/images/edits": true, "/v1/images/variations": true,
+}
+
 // peekForm reads the beginning of a form to learn which model it is for. The
-// rest stays unread.
-func (x *exchange) peekForm(boundary string) *dialect.Error {
+// rest stays unread. limit is how much is read of one that has a model.
+func (x *exchange) peekForm(boundary string, limit int64) *dialect.Error {
+	hasModel := modelForms[x.r.URL.Path]
+	if !hasModel {
+		limit = formPeek
+	}
 	buf := gateway.NewBuffer(formPeek - 1)
-	var span provider.Span
+	scan := newFormScanner(boundary)
 	for {
 		_, err := buf.ReadOnce(x.r.Body)
-		if span = formModel(buf.B, boundary); !span.IsZero() || err == io.EOF || len(buf.B) >= formPeek {
-			break
-		}
-		if err != nil {
+		if err != nil && err != io.EOF {
 			buf.Free()
 			return unreadable(err)
+		}
+		if scan.look(buf.B, err == io.EOF); scan.done || err == io.EOF {
+			break
+		}
+		if int64(len(buf.B)) >= limit {
+			if !hasModel {
+				break
+			}
+			buf.Free()
+			told := tooLarge(limit)
+			told.Message = fmt.Sprintf("The form has no model in its first %d bytes: send 'model' before the file.", limit)
+			return told
 		}
 	}
 	x.req.Body = provider.NewBody(buf.B, func([]byte) { buf.Free() })
 	if x.req.UploadLength >= 0 {
 		x.req.UploadLength -= int64(len(buf.B))
 	}
-	if span.IsZero() {
+	if scan.model.IsZero() {
 		return nil
 	}
-	x.req.ModelSpan = span
-	x.req.Model = string(buf.B[span.Start:span.End])
+	x.req.ModelSpan = scan.model
+	x.req.Model = string(buf.B[scan.model.Start:scan.model.End])
 	if !utf8.ValidString(x.req.Model) {
 		return dialect.Invalid("model", "invalid_value", "'model' is not valid UTF-8.")
 	}
@@ -50,42 +71,86 @@ func (x *exchange) peekForm(boundary string) *dialect.Error {
 	return nil
 }
 
-// formModel returns where the value of the field "model" stands in the beginning of a
-// form (RFC 7578), zero when it is not there, or not whole. It finds none, too, where
-// the form is written in a way that servers read differently: what is found here must be
-// what the provider finds.
-func formModel(head []byte, boundary string) provider.Span {
-	delimiter := []byte("\r\n--" + boundary)
-	at, kind := endOfDelimiter(bytes.TrimPrefix(head, crlf), delimiter[2:])
-	if kind != delimits {
-		return provider.Span{}
+// formScanner looks for the value of the field "model" in the beginning of a form
+// (RFC 7578), as more and more of it arrives. It finds none, too, where the form is written in
+// a way that servers read differently: what is found must be what the provider finds.
+type formScanner struct {
+	model provider.Span // zero unless found
+	done  bool          // more of the form will not change model
+
+	delimiter []byte
+	part      int // where the present part begins, 0 before the first
+	from      int // where to look on for its end
+}
+
+func newFormScanner(boundary string) *formScanner {
+	return &formScanner{delimiter: []byte("\r\n--" + boundary)}
+}
+
+// look looks on in head, which is what has arrived so far, the whole form or a beginning of it.
+func (f *formScanner) look(head []byte, whole bool) {
+	if f.done {
+		return
 	}
-	at += len(head) - len(bytes.TrimPrefix(head, crlf))
-	for {
-		part := head[at:]
-		end, next, kind := nextDelimiter(part, delimiter)
-		if kind != delimits && kind != closes {
-			return provider.Span{}
+	f.done = whole
+	if f.part == 0 {
+		rest := bytes.TrimPrefix(head, crlf)
+		if len(rest) < len(f.delimiter) {
+			return
 		}
-		// A part is its headers, an empty line and its content.
-		i := bytes.Index(part[:end], []byte("\r\n\r\n"))
-		if bytes.HasPrefix(part, crlf) {
-			i = -2 // no headers
+		end, kind := endOfDelimiter(rest, f.delimiter[len(crlf):], whole)
+		if kind == delimits {
+			f.part = len(head) - len(rest) + end
+			f.from = f.part
+		} else {
+			f.done = whole || kind != cutOff
+			return
 		}
-		if i == -1 {
-			return provider.Span{}
-		}
-		name, ok := fieldName(part[:i+4])
-		switch {
-		case !ok:
-			return provider.Span{}
-		case name == "model":
-			return provider.Span{Start: at + i + 4, End: at + end}
-		case kind == closes:
-			return provider.Span{}
-		}
-		at += next
 	}
+	for f.next(head, whole) {
+	}
+}
+
+// next reads the present part if all of it has arrived and reports whether there is another.
+func (f *formScanner) next(head []byte, whole bool) bool {
+	i := bytes.Index(head[f.from:], f.delimiter)
+	if i < 0 {
+		f.from = max(f.part, len(head)-len(f.delimiter)+1)
+		return false
+	}
+	f.from += i
+	end, kind := endOfDelimiter(head[f.from:], f.delimiter, whole)
+	switch kind {
+	case cutOff:
+		return false
+	case neither:
+		f.from += len(crlf)
+		return true
+	case doubtful:
+		f.done = true
+		return false
+	}
+	// A part is its headers, an empty line and its content.
+	part := head[f.part:f.from]
+	blank := bytes.Index(part, []byte("\r\n\r\n"))
+	if bytes.HasPrefix(head[f.part:], crlf) {
+		blank = -2 // no headers
+	}
+	if blank == -1 {
+		f.done = true
+		return false
+	}
+	name, plain := fieldName(head[f.part : f.part+blank+4])
+	if plain && name == "model" {
+		f.model = provider.Span{Start: f.part + blank + 4, End: f.from}
+	}
+	if !plain || name == "model" || kind == closes {
+		f.done = true
+		return false
+	}
+	f.part = f.from + end
+	f.from = f.part
+	return true
 }
 
 var crlf = []byte("\r\n")
@@ -95,29 +160,15 @@ type mark int
 
 const (
 	neither  mark = iota // content: the beginning of a longer word
-	doubtful             // cut off, or read in different ways
+	cutOff               // what tells has not arrived
+	doubtful             // read in different ways
 	delimits
 	closes
 )
 
-// nextDelimiter returns where in b the next delimiter begins and ends.
-func nextDelimiter(b, delimiter []byte) (begin, end int, kind mark) {
-	for at := 0; ; {
-		i := bytes.Index(b[at:], delimiter)
-		if i < 0 {
-			return 0, 0, doubtful
-		}
-		begin = at + i
-		if end, kind = endOfDelimiter(b[begin:], delimiter); kind != neither {
-			return begin, begin + end, kind
-		}
-		at = begin + len(crlf)
-	}
-}
-
 // endOfDelimiter returns where the delimiter that b begins with ends: with its line, on which
-// there may be blanks (RFC 2046, section 5.1.1), or with two dashes.
-func endOfDelimiter(b, delimiter []byte) (end int, kind mark) {
+// there may be blanks (RFC 2046, section 5.1.1), or with two dashes. whole says that nothing follows b.
+func endOfDelimiter(b, delimiter []byte, whole bool) (end int, kind mark) {
 	rest, ok := bytes.CutPrefix(b, delimiter)
 	if !ok {
 		return 0, neither
@@ -125,6 +176,8 @@ func endOfDelimiter(b, delimiter []byte) (end int, kind mark) {
 	rest, dashes := bytes.CutPrefix(rest, []byte("--"))
 	line := bytes.TrimLeft(rest, " \t")
 	switch {
+	case !whole && (len(line) == 0 || string(line) == "\r" || string(rest) == "-"):
+		return 0, cutOff
 	case dashes && (len(line) == 0 || bytes.HasPrefix(line, crlf)):
 		return 0, closes
 	case !dashes && bytes.HasPrefix(line, crlf):

@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -102,6 +103,13 @@ func TestFormModel(t *testing.T) {
 	}
 }
 
+// formModel looks at head as if it were a whole form.
+func formModel(head []byte, boundary string) provider.Span {
+	f := newFormScanner(boundary)
+	f.look(head, true)
+	return f.model
+}
+
 // standardModel returns what mime/multipart takes for the value of the field model,
 // and whether there is one. It fails where the form is not one, or not whole.
 func standardModel(form []byte, boundary string) (value string, found bool, err error) {
@@ -134,10 +142,15 @@ func checkForm(t *testing.T, whole []byte, boundary string) {
 	if got := string(whole[span.Start:span.End]); !span.IsZero() != found || got != want {
 		t.Fatalf("%q: got %q, want %q (%t)", whole, got, want, found)
 	}
+	pieces := newFormScanner(boundary)
 	for i := 0; i < len(whole); i += 1 + len(whole)/200 {
 		if part := formModel(whole[:i], boundary); !part.IsZero() && part != span {
 			t.Fatalf("%q: found at %v, and in the whole at %v", whole[:i], part, span)
 		}
+		pieces.look(whole[:i], false)
+	}
+	if pieces.look(whole, true); pieces.model != span {
+		t.Fatalf("%q: found at %v when looking again and again, and in the whole at %v", whole, pieces.model, span)
 	}
 }
 
@@ -239,24 +252,30 @@ func TestFormModelIsNotTricked(t *testing.T) {
 	}
 }
 
+const peekLimit = 200 << 10
+
 // peek has an exchange look for the model in a form.
-func peek(body io.Reader, length int64) (*exchange, *dialect.Error) {
-	x := &exchange{r: &http.Request{Body: io.NopCloser(body)}}
+func peek(path string, body io.Reader, length int64) (*exchange, *dialect.Error) {
+	x := &exchange{r: &http.Request{URL: &url.URL{Path: path}, Body: io.NopCloser(body)}}
 	x.req.Upload, x.req.UploadLength = x.r.Body, length
-	return x, x.peekForm("b")
+	return x, x.peekForm("b", peekLimit)
 }
+
+const transcriptions = "/v1/audio/transcriptions"
 
 func TestPeekFormKeepsWhatItHasRead(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct{ body, model string }{
-		"model first":               {form("b", modelPart, filePart(strings.Repeat("x", 200<<10))), "whisper-1"},
-		"after a small file":        {form("b", filePart("data"), modelPart), "whisper-1"},
-		"after a file within reach": {form("b", filePart(strings.Repeat("x", formPeek/2)), modelPart), "whisper-1"},
-		"after a file out of reach": {form("b", filePart(strings.Repeat("x", formPeek)), modelPart), ""},
-		"no model":                  {form("b", filePart("data")), ""},
-		"an empty model":            {form("b", "Content-Disposition: form-data; name=\"model\"\n\n"), ""},
-		"no form":                   {"{}", ""},
-		"nothing":                   {"", ""},
+	for name, test := range map[string]struct{ path, body, model string }{
+		"model first":                     {transcriptions, form("b", modelPart, filePart(strings.Repeat("x", 2*peekLimit))), "whisper-1"},
+		"after a small file":              {transcriptions, form("b", filePart("data"), modelPart), "whisper-1"},
+		"after a large file":              {transcriptions, form("b", filePart(strings.Repeat("\r\n--x", peekLimit/6)), modelPart), "whisper-1"},
+		"other form, a file within reach": {"/v1/files", form("b", filePart(strings.Repeat("x", formPeek/2)), modelPart), "whisper-1"},
+		"other form, a file out of reach": {"/v1/files", form("b", filePart(strings.Repeat("x", formPeek)), modelPart), ""},
+		"no model":                        {transcriptions, form("b", filePart("data")), ""},
+		"an empty model":                  {transcriptions, form("b", "Content-Disposition: form-data; name=\"model\"\n\n"), ""},
+		"no form":                         {transcriptions, "{}", ""},
+		"no form, and long":               {transcriptions, strings.Repeat("x", 2*peekLimit), ""},
+		"nothing":                         {transcriptions, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -265,10 +284,7 @@ func TestPeekFormKeepsWhatItHasRead(t *testing.T) {
 				"byte by byte":  iotest.OneByteReader,
 				"end with data": iotest.DataErrReader,
 			} {
-				if kind == "byte by byte" && len(test.body) > 1<<10 {
-					continue // it looks again after each
-				}
-				x, told := peek(wrap(strings.NewReader(test.body)), int64(len(test.body)))
+				x, told := peek(test.path, wrap(strings.NewReader(test.body)), int64(len(test.body)))
 				if told != nil {
 					t.Fatalf("%s: %v", kind, told)
 				}
@@ -292,7 +308,7 @@ func TestPeekFormKeepsWhatItHasRead(t *testing.T) {
 
 func TestPeekFormOfUnknownLength(t *testing.T) {
 	t.Parallel()
-	x, told := peek(strings.NewReader(form("b", modelPart)), -1)
+	x, told := peek(transcriptions, strings.NewReader(form("b", modelPart)), -1)
 	if told != nil || x.req.Model != "whisper-1" || x.req.UploadLength != -1 {
 		t.Errorf("got %q of %d bytes and %v", x.req.Model, x.req.UploadLength, told)
 	}
@@ -309,10 +325,11 @@ func TestPeekFormRefuses(t *testing.T) {
 		"a body that is too big":  {iotest.ErrReader(fmt.Errorf("reading: %w", &http.MaxBytesError{Limit: 7})), "request_too_large"},
 		"a name that is no text":  {strings.NewReader(form("b", "Content-Disposition: form-data; name=\"model\"\n\nm\xff")), "invalid_value"},
 		"a name that is too long": {strings.NewReader(long), "invalid_value"},
+		"a model out of reach":    {strings.NewReader(form("b", filePart(strings.Repeat("x", 2*peekLimit)), modelPart)), "request_too_large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			x, told := peek(test.body, -1)
+			x, told := peek(transcriptions, test.body, -1)
 			if told == nil || told.Code != test.code {
 				t.Errorf("got %v, want %s", told, test.code)
 			}

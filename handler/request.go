@@ -75,7 +75,7 @@ func (x *exchange) read() *dialect.Error {
 	}
 	x.req.Upload, x.req.UploadLength = r.Body, r.ContentLength
 	if media == "multipart/form-data" && params["boundary"] != "" && x.app.NeedsModel() {
-		return x.peekForm(params["boundary"])
+		return x.peekForm(params["boundary"], x.app.MaxBodyBytes())
 	}
 	return nil
 }
