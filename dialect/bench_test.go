@@ -14,10 +14,21 @@ func prompt(size int) []byte {
 		`{"role":"user","content":"%s"}],"temperature":0.2,"stream":true,"max_tokens":256}`, text)
 }
 
+// conversation is a request of many short messages, with tools and an image.
+func conversation() []byte {
+	turn := `{"role":"user","content":[{"type":"text","text":"What is on it?"}]},{"role":"assistant","content":null,"tool_calls":` +
+		`[{"id":"call_1","type":"function","function":{"name":"look","arguments":"{\"at\":\"it\"}"}}]},` +
+		`{"role":"tool","tool_call_id":"call_1","content":"A dog."},`
+	return fmt.Appendf(nil, `{"model":"gpt-4o","messages":[%s{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,%s"}}]}],`+
+		`"tools":[{"type":"function","function":{"name":"look","parameters":{"type":"object","properties":{"at":{"type":"string"}}}}}],"stream":true}`,
+		strings.Repeat(turn, 50), strings.Repeat("iVBORw0K", 100))
+}
+
 func BenchmarkScanOpenAI(b *testing.B) {
-	for _, kb := range []int{1, 100} {
-		b.Run(fmt.Sprintf("%dKB", kb), func(b *testing.B) {
-			body := prompt(kb << 10)
+	for name, body := range map[string][]byte{
+		"1KB": prompt(1 << 10), "100KB": prompt(100 << 10), "conversation": conversation(),
+	} {
+		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {

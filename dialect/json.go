@@ -8,6 +8,7 @@ package dialect
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/bits"
 )
@@ -33,28 +34,52 @@ func (e *SyntaxError) Error() string {
 // one valid JSON object. When visit returns false the rest is neither visited nor checked.
 func Members(data []byte, visit func(key []byte, value Span) bool) error {
 	s := scanner{data: data}
-	s.space()
-	if s.at == len(data) {
-		return s.fail("the body is empty")
+	err := s.document(func(key []byte) error {
+		start := s.at
+		if err := s.value(); err != nil {
+			return err
+		}
+		if !visit(key, Span{start, s.at}) {
+			return errStop
+		}
+		return nil
+	})
+	if err == errStop {
+		return nil
 	}
-	if data[s.at] != '{' {
-		return s.fail("the body is not a JSON object")
-	}
-	more, err := s.object(visit)
-	if err != nil || !more {
-		return err
-	}
-	if s.space(); s.at < len(data) {
-		return s.fail("there is something after the JSON object")
-	}
-	return nil
+	return err
 }
+
+// errStop ends a walk before the end of the data.
+var errStop = errors.New("stop")
 
 // scanner walks JSON text, checking it on the way.
 type scanner struct {
 	data  []byte
 	at    int
 	depth int
+
+	// size is how many bytes the strings, keys and numbers passed so far have, quotes
+	// and escapes undone.
+	size int
+}
+
+// document reads data, which is one object.
+func (s *scanner) document(member func(key []byte) error) error {
+	s.space()
+	if s.at == len(s.data) {
+		return s.fail("the body is empty")
+	}
+	if s.data[s.at] != '{' {
+		return s.fail("the body is not a JSON object")
+	}
+	if err := s.object(member); err != nil {
+		return err
+	}
+	if s.space(); s.at < len(s.data) {
+		return s.fail("there is something after the JSON object")
+	}
+	return nil
 }
 
 func (s *scanner) fail(reason string) error {
@@ -80,38 +105,40 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// object reads an object whose brace is next. visit may be nil.
-func (s *scanner) object(visit func([]byte, Span) bool) (more bool, err error) {
+// object reads an object whose brace is next. member is called with each key, quotes
+// included, and must read the value. The default is [scanner.value].
+func (s *scanner) object(member func(key []byte) error) error {
 	if s.depth++; s.depth > MaxDepth {
-		return false, s.fail(fmt.Sprintf("the body nests deeper than %d levels", MaxDepth))
+		return s.fail(fmt.Sprintf("the body nests deeper than %d levels", MaxDepth))
 	}
 	s.at++
 	if s.space(); s.peek() == '}' {
 		s.at++
 		s.depth--
-		return true, nil
+		return nil
 	}
 	for {
-		key := Span{Start: s.at}
+		key := s.at
 		if s.peek() != '"' {
-			return false, s.fail("expected a key in double quotes")
+			return s.fail("expected a key in double quotes")
 		}
 		if err := s.text(); err != nil {
-			return false, err
+			return err
 		}
-		key.End = s.at
+		end := s.at
 		if s.space(); s.peek() != ':' {
-			return false, s.fail("expected ':' after a key")
+			return s.fail("expected ':' after a key")
 		}
 		s.at++
 		s.space()
-		value := Span{Start: s.at}
-		if err := s.value(); err != nil {
-			return false, err
+		var err error
+		if member == nil {
+			err = s.value()
+		} else {
+			err = member(s.data[key:end])
 		}
-		value.End = s.at
-		if visit != nil && !visit(s.data[key.Start:key.End], value) {
-			return false, nil
+		if err != nil {
+			return err
 		}
 		s.space()
 		switch s.peek() {
@@ -121,14 +148,16 @@ func (s *scanner) object(visit func([]byte, Span) bool) (more bool, err error) {
 		case '}':
 			s.at++
 			s.depth--
-			return true, nil
+			return nil
 		default:
-			return false, s.fail("expected ',' or '}' in an object")
+			return s.fail("expected ',' or '}' in an object")
 		}
 	}
 }
 
-func (s *scanner) array() error {
+// array reads an array whose bracket is next. element is called for each value and must
+// read it. The default is [scanner.value].
+func (s *scanner) array(element func() error) error {
 	if s.depth++; s.depth > MaxDepth {
 		return s.fail(fmt.Sprintf("the body nests deeper than %d levels", MaxDepth))
 	}
@@ -139,7 +168,13 @@ func (s *scanner) array() error {
 		return nil
 	}
 	for {
-		if err := s.value(); err != nil {
+		var err error
+		if element == nil {
+			err = s.value()
+		} else {
+			err = element()
+		}
+		if err != nil {
 			return err
 		}
 		s.space()
@@ -162,10 +197,9 @@ func (s *scanner) value() error {
 	case '"':
 		return s.text()
 	case '{':
-		_, err := s.object(nil)
-		return err
+		return s.object(nil)
 	case '[':
-		return s.array()
+		return s.array(nil)
 	case 't':
 		return s.literal("true")
 	case 'f':
@@ -189,6 +223,7 @@ func (s *scanner) literal(word string) error {
 }
 
 func (s *scanner) number() error {
+	start := s.at
 	if s.peek() == '-' {
 		s.at++
 	}
@@ -212,6 +247,7 @@ func (s *scanner) number() error {
 			return s.fail("expected a digit")
 		}
 	}
+	s.size += s.at - start
 	return nil
 }
 
@@ -229,12 +265,14 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 // text reads a string whose quote is next.
 func (s *scanner) text() error {
 	s.at++
+	start := s.at
 	for {
 		s.plain()
 		switch c := s.peek(); {
 		case s.at == len(s.data):
 			return s.fail("a string has no end")
 		case c == '"':
+			s.size += s.at - start
 			s.at++
 			return nil
 		case c == '\\':
@@ -280,6 +318,7 @@ func (s *scanner) escape() error {
 	switch s.peek() {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 		s.at++
+		s.size-- // two bytes for one
 		return nil
 	case 'u':
 		for i := 1; i <= 4; i++ {
@@ -287,10 +326,26 @@ func (s *scanner) escape() error {
 				return s.fail("expected four hexadecimal digits after \\u")
 			}
 		}
+		s.size -= len(`\u0000`) - sizeUTF8(s.data[s.at+1:s.at+4])
 		s.at += 5
 		return nil
 	default:
 		return s.fail("unknown escape in a string")
+	}
+}
+
+// sizeUTF8 returns how many bytes a UTF-16 code unit takes as UTF-8, half of a surrogate
+// pair being half of the pair's four. hex holds its first three digits.
+func sizeUTF8(hex []byte) int {
+	switch {
+	case hex[0] == '0' && hex[1] == '0' && hex[2] < '8': // below 0x80
+		return 1
+	case hex[0] == '0' && hex[1] < '8': // below 0x800
+		return 2
+	case hex[0]|0x20 == 'd' && hex[1] > '7': // 0xd800 to 0xdfff
+		return 2
+	default:
+		return 3
 	}
 }
 

@@ -19,76 +19,36 @@ type OpenAIRequest struct {
 	Stream        bool
 	StreamOptions Span // the value, zero when there is none
 	IncludeUsage  bool // stream_options.include_usage
+
+	// What the request needs of a model.
+	Tools      bool // there are tools or functions to call
+	Vision     bool // there is an image to look at
+	Audio      bool // there is sound to listen to, or speech is wanted
+	JSONSchema bool // the answer must follow a schema
+
+	// InputTokens estimates the text that goes to the model, and its images. It is 0
+	// when there is neither.
+	InputTokens int
+	// OutputTokens is the most that the client wants, 0 when it does not say.
+	OutputTokens int
 }
 
 // ScanOpenAI reads the members of a request that the gateway acts on, and
-// checks that the whole body is valid JSON. A member it reads that occurs twice, or again in
-// another case, is refused: servers differ in which one they take, and what
-// is checked here must be what the provider sees. Errors are *Error.
-func ScanOpenAI(body []byte) (r OpenAIRequest, err error) {
-	var bad *Error
-	var seen, other [3]bool // exactly, and in another case
-	err = Members(body, func(key []byte, value Span) bool {
-		field, exact := fieldOf(key)
-		if field < 0 {
-			return true
+// checks that the whole body is valid JSON. Of the model and the stream's members, one that
+// occurs twice, or again in another case, is refused: servers differ in which one they take,
+// and what is checked here must be what the provider sees. What the request needs is
+// read from any shape without complaint, since that is the provider's to check, and whatever
+// is given twice counts twice. Errors are *Error.
+func ScanOpenAI(body []byte) (OpenAIRequest, error) {
+	s := requestScanner{scanner: scanner{data: body}}
+	if err := s.document(s.member); err != nil {
+		if bad, ok := errors.AsType[*Error](err); ok {
+			return s.request, bad
 		}
-		name := fields[field]
-		text := body[value.Start:value.End]
-		twice := seen[field] || other[field]
-		if !exact && !twice {
-			other[field] = true
-			return true
-		}
-		switch {
-		case twice:
-			bad = Invalid(name, "duplicate_parameter", fmt.Sprintf("'%s' is given more than once.", name))
-		case field == modelField:
-			r.ModelSpan = value
-			r.Model, bad = modelName(text)
-		case field == streamField:
-			r.Stream, bad = boolean(name, text)
-		case field == streamOptionsField:
-			r.StreamOptions = value
-			r.IncludeUsage, bad = includeUsage(text)
-		}
-		seen[field] = true
-		return bad == nil
-	})
-	if bad != nil {
-		return r, bad
+		return s.request, Invalid("", "invalid_json", "The request body is not valid JSON: "+err.Error()+".")
 	}
-	if err != nil {
-		return r, Invalid("", "invalid_json", "The request body is not valid JSON: "+err.Error()+".")
-	}
-	return r, nil
-}
-
-const (
-	modelField = iota
-	streamField
-	streamOptionsField
-)
-
-var fields = [...]string{"model", "stream", "stream_options"}
-
-// fieldOf returns which of fields a quoted key names, in any case, or -1, and
-// whether it does so exactly.
-func fieldOf(quoted []byte) (field int, exact bool) {
-	key := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(key, '\\') >= 0 {
-		var s string
-		if json.Unmarshal(quoted, &s) != nil {
-			return -1, false
-		}
-		key = []byte(s)
-	}
-	for i, name := range fields {
-		if exact = string(key) == name; exact || bytes.EqualFold(key, []byte(name)) {
-			return i, exact
-		}
-	}
-	return -1, false
+	s.request.InputTokens = (s.input+bytesPerToken-1)/bytesPerToken + s.images*imageTokens
+	return s.request, nil
 }
 
 func modelName(value []byte) (string, *Error) {

@@ -27,6 +27,9 @@ func NewBody(b []byte, free func([]byte)) *Body {
 // Bytes returns the body. It must not be modified, nor read after Release.
 func (b *Body) Bytes() []byte { return b.bytes }
 
+// Hold makes the caller a further holder.
+func (b *Body) Hold() { b.refs.Add(1) }
+
 // Release lets go of the body. Each holder calls it once.
 func (b *Body) Release() {
 	if b.refs.Add(-1) == 0 && b.free != nil {

@@ -34,6 +34,9 @@ type Request struct {
 	// Stream is whether the client asked for server-sent events.
 	Stream bool
 
+	// Needs is what the call asks of a model.
+	Needs Needs
+
 	// Body is the client's JSON body held whole, nil when there is none or
 	// when Upload carries it.
 	Body *Body
