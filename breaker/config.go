@@ -79,7 +79,7 @@ func (c Config) Validate() error {
 	return errors.Join(
 		within("window", f.Window, minDuration),
 		within("open_for", f.OpenFor, minDuration),
-		within("max_open_for", f.MaxOpenFor, f.OpenFor),
+		within("max_open_for", f.MaxOpenFor, min(f.OpenFor, maxDuration)),
 		within("slow_call", f.SlowCall, 0),
 		// Written so that NaN fails too.
 		check(f.FailureRatio < 0 || f.FailureRatio <= 1, "failure_ratio must be at most 1, not %v", f.FailureRatio),
@@ -94,7 +94,7 @@ func (c Config) filled() Config {
 	c.MinimumCalls = cmp.Or(c.MinimumCalls, DefaultMinimumCalls)
 	c.Window = cmp.Or(c.Window, DefaultWindow)
 	c.OpenFor = cmp.Or(c.OpenFor, DefaultOpenFor)
-	c.MaxOpenFor = cmp.Or(c.MaxOpenFor, max(DefaultMaxOpenFor, c.OpenFor))
+	c.MaxOpenFor = cmp.Or(c.MaxOpenFor, min(max(DefaultMaxOpenFor, c.OpenFor), maxDuration))
 	c.HalfOpen = cmp.Or(c.HalfOpen, DefaultHalfOpen)
 	return c
 }

@@ -123,9 +123,13 @@ func (l *Limit) Acquire() (Slot, bool) {
 }
 
 // Probe reports whether the call goes beyond what the target is known to take, to
-// learn whether it takes more by now. If it is refused with a 429, that is the
-// answer; it says nothing about the calls below and is no reason for a pause.
-func (s Slot) Probe() bool { return s.probe }
+// learn whether it takes more by now, or such a call is in flight beside it: calls overtake
+// each other on their way, so that the target may have refused one in the place of
+// the other. If it is refused with a 429, that is the answer; it says nothing
+// about the calls below and is no reason for a pause.
+func (s Slot) Probe() bool {
+	return s.probe || s.l != nil && s.l.inFlight.Load() > s.l.known.Load()
+}
 
 // Release gives the place back, and tells an adaptive limit what came of the call.
 // Throttled says that the target refused it for having too much to do: 429,

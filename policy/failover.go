@@ -26,16 +26,7 @@ func (Failover) Select(targets []*Target, _ *provider.Request) *Target { return 
 // UnmarshalCaddyfile sets up the policy from Caddyfile tokens. Syntax:
 //
 //	failover
-func (*Failover) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next()
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for d.NextBlock(0) {
-		return d.Errf("policy failover takes no options, but here is '%s'", d.Val())
-	}
-	return nil
-}
+func (*Failover) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return noOptions(d) }
 
 // Interface guards
 var (

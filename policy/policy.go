@@ -2,7 +2,11 @@
 // Caddy module in the namespace runestone.policies whose type implements [Selector].
 package policy
 
-import "github.com/runestone-gateway/runestone/provider"
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/runestone-gateway/runestone/provider"
+)
 
 // Target is one provider's own model.
 type Target struct {
@@ -10,12 +14,57 @@ type Target struct {
 	Provider string `json:"provider"`
 	// Model is the provider's own name for the model.
 	Model string `json:"model"`
+
+	// Weight is the target's share under the policies weighted (of the requests) and
+	// least_busy (of the calls under way), in proportion to the others'. Default
+	// 1, at most 1000000.
+	Weight int `json:"weight,omitempty"`
+
+	// Price is what the provider charges. Default: what the catalog says, if it knows the model.
+	Price *Price `json:"price,omitempty"`
+
+	// Capabilities are what the model can do: any of chat, completions, embeddings, tools, vision,
+	// audio, json_schema. Of a list that names no kind of call (the first three) any kind
+	// is taken to be there; streaming always is, unless no_streaming is listed. Default: what the catalog says, and of a
+	// model that it does not know, everything.
+	Capabilities []string `json:"capabilities,omitempty"`
+
+	// Context is how many tokens input and output may have together. Default:
+	// what the catalog says, else no bound.
+	Context int `json:"context,omitempty"`
+
+	// Stats is what the gateway has seen of the target. It is set when the
+	// gateway hands the target to a Selector, and kept over reloads.
+	Stats *Stats `json:"-"`
+}
+
+// weight returns Weight or its default.
+func (t *Target) weight() int { return max(t.Weight, 1) }
+
+// Price is what a provider charges in USD per million tokens.
+type Price struct {
+	Input  float64 `json:"input"`
+	Output float64 `json:"output"`
+	// CachedInput is for input that the provider had in its cache. Default: Input.
+	CachedInput *float64 `json:"cached_input,omitempty"`
 }
 
 // Selector picks the target to try next.
 type Selector interface {
 	// Select returns one of targets, which is never empty, is in the order of
 	// the configuration and holds only those that r has not been tried on.
-	// It is called concurrently, must be fast, and must not keep or modify targets.
+	// It is called concurrently, must be fast, and must not keep or modify targets. As
+	// long as the configuration lives, and with it the Selector, a target has the same
+	// address, and it may be known by that.
 	Select(targets []*Target, r *provider.Request) *Target
+}
+
+// noOptions parses the Caddyfile tokens of a policy that is no more than its name.
+func noOptions(d *caddyfile.Dispenser) error {
+	d.Next()
+	name := d.Val()
+	if d.NextArg() || d.NextBlock(0) {
+		return d.Errf("policy %s takes no options, but here is '%s'; remove it", name, d.Val())
+	}
+	return nil
 }
