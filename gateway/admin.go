@@ -1,14 +1,17 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/runestone-gateway/runestone/breaker"
 	"github.com/runestone-gateway/runestone/telemetry"
 )
 
@@ -43,12 +46,100 @@ func (api *adminAPI) Routes() []caddy.AdminRoute {
 
 // Status is what /runestone/status answers.
 type Status struct {
-	// Providers and Models are the names in use; Models has the aliases, too.
-	Providers []string `json:"providers"`
-	Models    []string `json:"models"`
+	// Providers are those in use, by name.
+	Providers []ProviderStatus `json:"providers"`
+	// Targets are the models of providers that the configuration names, and of
+	// each provider, with the model "", all that it does not.
+	Targets []TargetStatus `json:"targets"`
+	// Models has the names of the configured models and aliases.
+	Models []string `json:"models"`
+	// Line is where requests wait, of all configurations.
+	Line LineStatus `json:"line"`
 	// OpenRequests is how many requests of clients are under way, those of
 	// earlier configurations included.
 	OpenRequests int64 `json:"open_requests"`
+}
+
+// ProviderStatus is a provider at one moment.
+type ProviderStatus struct {
+	Name        string             `json:"name"`
+	Credentials []credentialStatus `json:"credentials"`
+}
+
+// TargetStatus is a target at one moment.
+type TargetStatus struct {
+	Provider string        `json:"provider"`
+	Model    string        `json:"model"`
+	Breaker  BreakerStatus `json:"breaker"`
+	InFlight int           `json:"in_flight"`
+	// Limit is how many calls it may have at a time, 0 for any number.
+	Limit int `json:"limit"`
+	// Waiting is how many requests are in line for it.
+	Waiting int `json:"waiting"`
+	// FirstToken and Whole are the time to the first token of streams and that of
+	// whole answers, in seconds, weighted towards the latest; 0 when none is known.
+	FirstToken float64 `json:"first_token_seconds"`
+	Whole      float64 `json:"whole_seconds"`
+}
+
+// BreakerStatus is a circuit breaker at one moment.
+type BreakerStatus struct {
+	State breaker.State `json:"state"` // closed, half_open or open
+	// OpenFor is the time until it is tried again, 0 unless it is open.
+	OpenFor float64 `json:"open_for_seconds"`
+	// PausedFor is the rest of the pause that the target has asked for.
+	PausedFor float64 `json:"paused_for_seconds"`
+	// Calls and Failures are those within the window, 0 unless it is closed.
+	Calls    int `json:"calls"`
+	Failures int `json:"failures"`
+}
+
+// LineStatus is the line at one moment.
+type LineStatus struct {
+	Waiting int `json:"waiting"`
+	// Length is how many requests may wait.
+	Length int `json:"length"`
+}
+
+// status returns what there is to say of the app and of what it shares with others.
+func (a *App) status() Status {
+	s := Status{
+		Models:       slices.AppendSeq([]string{}, maps.Keys(a.routes)),
+		Line:         LineStatus{Waiting: theLine.waiting(), Length: a.line.Length},
+		OpenRequests: exit.open.Load(),
+	}
+	slices.Sort(s.Models)
+	for _, name := range slices.Sorted(maps.Keys(a.upstreams)) {
+		s.Providers = append(s.Providers, ProviderStatus{Name: name, Credentials: a.upstreams[name].keys.status()})
+	}
+	seen := make(map[*targetState]bool)
+	for _, held := range a.states {
+		if state := held.targetState; !seen[state] {
+			seen[state] = true
+			s.Targets = append(s.Targets, state.status())
+		}
+	}
+	slices.SortFunc(s.Targets, func(a, b TargetStatus) int {
+		return cmp.Or(cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Model, b.Model))
+	})
+	return s
+}
+
+func (s *targetState) status() TargetStatus {
+	seconds := func(stream bool) float64 {
+		d, _ := s.stats.Latency(stream)
+		return d.Seconds()
+	}
+	b := s.breaker.Status()
+	return TargetStatus{
+		Provider: s.labels.Provider, Model: s.labels.Model,
+		Breaker: BreakerStatus{
+			State: b.State, Calls: b.Calls, Failures: b.Failures,
+			OpenFor: time.Duration(b.OpenFor).Seconds(), PausedFor: time.Duration(b.PausedFor).Seconds(),
+		},
+		InFlight: s.stats.InFlight(), Limit: s.limit.Limit(), Waiting: int(s.waiting.Load()),
+		FirstToken: seconds(true), Whole: seconds(false),
+	}
 }
 
 func (*adminAPI) status(w http.ResponseWriter, r *http.Request) error {
@@ -60,15 +151,8 @@ func (*adminAPI) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("the app runestone is not running: %w", err)}
 	}
-	a := app.(*App)
 	w.Header().Set("Content-Type", "application/json")
-	status := Status{
-		Providers:    slices.Sorted(maps.Keys(a.upstreams)),
-		Models:       slices.AppendSeq([]string{}, maps.Keys(a.routes)),
-		OpenRequests: exit.open.Load(),
-	}
-	slices.Sort(status.Models)
-	return json.NewEncoder(w).Encode(status)
+	return json.NewEncoder(w).Encode(app.(*App).status())
 }
 
 // Interface guards

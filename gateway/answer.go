@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/policy"
 	"github.com/runestone-gateway/runestone/telemetry"
 )
 
@@ -16,10 +17,11 @@ type Answer struct {
 	// Attempts is how many calls were made for it.
 	Attempts int
 
-	call *call
-	src  source
-	left []byte // of what Next returned, not yet read
-	err  error
+	call  *call
+	price *policy.Price
+	src   source
+	left  []byte // of what Next returned, not yet read
+	err   error
 }
 
 // source is where an answer comes from.
@@ -66,6 +68,21 @@ func (a *Answer) Streams() bool {
 
 // Usage returns the tokens that the provider has reported so far.
 func (a *Answer) Usage() dialect.Usage { return a.call.usage }
+
+// Cost returns what the usage that the provider has reported so far costs, in USD.
+// It is false when the price of the model is not known.
+func (a *Answer) Cost() (usd float64, known bool) {
+	if a.price == nil {
+		return 0, false
+	}
+	u, p := a.call.usage, a.price
+	cached := p.Input
+	if p.CachedInput != nil {
+		cached = *p.CachedInput
+	}
+	usd = float64(max(0, u.Input-u.CachedInput))*p.Input + float64(u.CachedInput)*cached + float64(u.Output)*p.Output
+	return usd / 1e6, true
+}
 
 // Told returns the outcome of an answer that ended with an error of Next, and
 // what the client should be told.

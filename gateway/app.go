@@ -10,13 +10,13 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
+	"github.com/runestone-gateway/runestone/breaker"
 	"github.com/runestone-gateway/runestone/policy"
 	"github.com/runestone-gateway/runestone/provider"
 	"github.com/runestone-gateway/runestone/telemetry"
@@ -35,7 +35,11 @@ type App struct {
 	routes      map[string]*route // by model or alias
 	passthrough *upstream         // nil when nothing says which it is
 	transports  []*transports     // held until Cleanup
+	states      []heldState       // held until Cleanup
 	maxBody     int64
+	retry       Retry // with the defaults filled in
+	line        Line
+	budget      *budget
 }
 
 // CaddyModule returns the Caddy module information.
@@ -60,6 +64,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		return errors.Join(errs...)
 	}
+	a.fillIn()
 	if err := a.loadProviders(ctx); err != nil {
 		return err
 	}
@@ -73,6 +78,53 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return a.watchExit(ctx)
 }
 
+// fillIn takes the defaults where the configuration is silent.
+func (a *App) fillIn() {
+	or := func(d *caddy.Duration, value caddy.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	if a.Retry != nil {
+		a.retry = *a.Retry
+	}
+	if a.retry.Attempts == 0 {
+		a.retry.Attempts = DefaultAttempts
+	}
+	or(&a.retry.MaxBackoff, max(DefaultMaxBackoff, a.retry.Backoff))
+	or(&a.retry.Backoff, min(DefaultBackoff, a.retry.MaxBackoff))
+	if a.retry.Budget == 0 {
+		a.retry.Budget = DefaultBudget
+	}
+	a.budget = newBudget(a.retry.Budget)
+	if a.Line != nil {
+		a.line = *a.Line
+	}
+	or(&a.line.Wait, DefaultLineWait)
+	if a.line.Length == 0 {
+		a.line.Length = DefaultLineLength
+	}
+}
+
+func (a *App) breakerConfig() breaker.Config {
+	if a.Breaker != nil {
+		return *a.Breaker
+	}
+	return breaker.Config{}
+}
+
+// hedgeAfter returns how long the first target of a route may be silent before a
+// second is asked as well; not above 0 for ever.
+func (a *App) hedgeAfter(r *route) time.Duration {
+	if r.hedge != 0 {
+		return r.hedge
+	}
+	return time.Duration(a.retry.HedgeAfter)
+}
+
+// LineWait is the longest that a client may stand in line, not above 0 when it may not.
+func (a *App) LineWait() time.Duration { return time.Duration(a.line.Wait) }
+
 func (a *App) loadProviders(ctx caddy.Context) error {
 	a.upstreams = make(map[string]*upstream)
 	if len(a.Providers) == 0 {
@@ -84,7 +136,7 @@ func (a *App) loadProviders(ctx caddy.Context) error {
 		if err != nil {
 			return fmt.Errorf("providers.%s: loading the adapter: %w", name, err)
 		}
-		keys, err := resolveKeys(apiKeys(module, config))
+		keys, err := newCredentials(name, apiKeys(module, config), a.logger)
 		if err != nil {
 			if a.StrictModels && !a.leadsTo(name) {
 				a.logger.Warn("a provider that no model needs is left out: its key is missing",
@@ -93,7 +145,7 @@ func (a *App) loadProviders(ctx caddy.Context) error {
 			}
 			return fmt.Errorf("providers.%s: %w", name, err)
 		}
-		if err := a.addUpstream(name, module, keys, config.Timeouts); err != nil {
+		if err := a.addUpstream(name, module, keys, config); err != nil {
 			return err
 		}
 	}
@@ -102,29 +154,11 @@ func (a *App) loadProviders(ctx caddy.Context) error {
 
 // apiKeys returns the configured keys, or else the customary variable of an adapter
 // that has one: without a key it would only be refused.
-func apiKeys(module any, config *Provider) []string {
+func apiKeys(module any, config *Provider) []APIKey {
 	if keyer, ok := module.(provider.EnvKeyer); ok && len(config.APIKeys) == 0 && keyer.EnvKey() != "" {
-		return []string{"{env." + keyer.EnvKey() + "}"}
+		return []APIKey{{Key: "{env." + keyer.EnvKey() + "}"}}
 	}
 	return config.APIKeys
-}
-
-// resolveKeys returns the secrets that placeholders stand for. The error names
-// the placeholder, never a secret.
-func resolveKeys(raw []string) ([]string, error) {
-	repl := caddy.NewReplacer()
-	keys := make([]string, 0, len(raw))
-	for _, r := range raw {
-		key, err := repl.ReplaceOrErr(r, true, true)
-		if key = strings.TrimSpace(key); err != nil || key == "" {
-			return nil, fmt.Errorf("api_key %s is empty: set the variable or the file that it names, or remove the line if the server asks for no key", r)
-		}
-		if strings.ContainsAny(key, "\r\n\x00") {
-			return nil, fmt.Errorf("api_key %s has more than one line", r)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
 }
 
 // leadsTo reports whether a model or an alias has a target of the provider.
@@ -153,15 +187,18 @@ func (a *App) providersFromEnvironment(ctx caddy.Context) error {
 			continue
 		}
 		keys = append(keys, keyer.EnvKey())
-		key := strings.TrimSpace(os.Getenv(keyer.EnvKey()))
-		if key == "" {
+		if strings.TrimSpace(os.Getenv(keyer.EnvKey())) == "" {
 			continue
 		}
 		module, err := ctx.LoadModuleByID(string(info.ID), nil)
 		if err != nil {
 			return fmt.Errorf("loading the adapter %s: %w", info.ID, err)
 		}
-		if err := a.addUpstream(info.ID.Name(), module, []string{key}, nil); err != nil {
+		keys, err := newCredentials(info.ID.Name(), []APIKey{{Key: "{env." + keyer.EnvKey() + "}"}}, a.logger)
+		if err != nil {
+			return err
+		}
+		if err := a.addUpstream(info.ID.Name(), module, keys, new(Provider)); err != nil {
 			return err
 		}
 		a.logger.Info("no provider is configured: the environment has a key for one",
@@ -176,26 +213,33 @@ func (a *App) providersFromEnvironment(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading the mock provider: %w", err)
 	}
-	return a.addUpstream("mock", module, nil, nil)
+	none, err := newCredentials("mock", nil, a.logger)
+	if err != nil {
+		return err
+	}
+	return a.addUpstream("mock", module, none, new(Provider))
 }
 
-func (a *App) addUpstream(name string, module any, keys []string, timeouts *Timeouts) error {
+func (a *App) addUpstream(name string, module any, keys *credentials, config *Provider) error {
 	adapter, ok := module.(provider.Provider)
 	if !ok {
 		return fmt.Errorf("providers.%s: %T is not a provider", name, module)
 	}
-	up := newUpstream(name, adapter, keys, a.Timeouts, timeouts)
+	up := newUpstream(name, adapter, keys, a.Timeouts, config)
+	a.upstreams[name] = up // from here on, Cleanup lets go of what it holds
 	if err := a.holdTransports(up); err != nil {
 		return err
 	}
-	a.upstreams[name] = up
-	return nil
+	var err error
+	up.state, err = a.holdState(up, "")
+	return err
 }
 
 func (a *App) loadModels(ctx caddy.Context) error {
 	a.routes = make(map[string]*route)
 	for name, model := range a.Models {
-		r := &route{name: name, named: true, header: []string{name}, selector: policy.Failover{}}
+		r := newRoute(name)
+		r.named, r.hedge = true, time.Duration(model.HedgeAfter)
 		if model.PolicyRaw != nil {
 			module, err := ctx.LoadModule(model, "PolicyRaw")
 			if err != nil {
@@ -209,8 +253,11 @@ func (a *App) loadModels(ctx caddy.Context) error {
 				return fmt.Errorf("models.%s.targets[%d]: there is no provider %q; there is %s",
 					name, i, t.Provider, a.providerNames())
 			}
-			r.targets = append(r.targets, t)
-			r.upstreams = append(r.upstreams, up)
+			own, err := a.newTarget(t, up)
+			if err != nil {
+				return err
+			}
+			r.add(own)
 		}
 		a.routes[name] = r
 	}
@@ -254,8 +301,14 @@ func (a *App) watchExit(ctx caddy.Context) error {
 	return module.(*caddyevents.App).On("stopping", &exitWatcher{ctx: ctx, limit: limit, logger: a.logger})
 }
 
-// Start has nothing to start: requests are served by the goroutines that bring them.
-func (a *App) Start() error { return nil }
+// Start has what outlives configurations follow this one, now that it has been
+// accepted. There is nothing else to start: requests are served by the goroutines that bring them.
+func (a *App) Start() error {
+	for _, s := range a.states {
+		s.update(a.breakerConfig(), s.up.limit)
+	}
+	return nil
+}
 
 // Stop has nothing to stop. What is open goes on, with what it needs.
 func (a *App) Stop() error { return nil }
@@ -266,6 +319,13 @@ func (a *App) Cleanup() error {
 	held := a.transports
 	a.transports = nil
 	var errs []error
+	for _, up := range a.upstreams {
+		up.keys.release()
+	}
+	for _, s := range a.states { // which may be asked about still
+		_, err := targetPool.Delete(s.key)
+		errs = append(errs, err)
+	}
 	for _, t := range held {
 		_, err := transportPool.Delete(t.key)
 		errs = append(errs, err)
@@ -279,53 +339,6 @@ func (a *App) MaxBodyBytes() int64 { return a.maxBody }
 // NeedsModel reports whether an upload's model has to be known to tell where
 // it goes, or to be renamed on the way.
 func (a *App) NeedsModel() bool { return len(a.upstreams) > 1 || len(a.routes) > 0 }
-
-// upstream is a provider ready for use.
-type upstream struct {
-	name     string
-	header   []string // the value of Runestone-Provider
-	provider provider.Provider
-	keys     []string
-	turn     atomic.Uint32
-	limits   limits
-	shared   *transports
-}
-
-// limits are Timeouts with the defaults filled in; 0 means none.
-type limits struct{ connect, firstByte, idle, total time.Duration }
-
-func newUpstream(name string, adapter provider.Provider, keys []string, timeouts ...*Timeouts) *upstream {
-	all := Timeouts{DefaultConnectTimeout, DefaultFirstByteTimeout, DefaultIdleTimeout, DefaultTotalTimeout}
-	for _, t := range timeouts {
-		if t == nil {
-			continue
-		}
-		for _, pair := range [...][2]*caddy.Duration{
-			{&all.Connect, &t.Connect}, {&all.FirstByte, &t.FirstByte}, {&all.Idle, &t.Idle}, {&all.Total, &t.Total},
-		} {
-			if *pair[1] != 0 {
-				*pair[0] = *pair[1]
-			}
-		}
-	}
-	bound := func(d caddy.Duration) time.Duration { return max(0, time.Duration(d)) }
-	return &upstream{
-		name: name, header: []string{name}, provider: adapter, keys: keys,
-		limits: limits{bound(all.Connect), bound(all.FirstByte), bound(all.Idle), bound(all.Total)},
-	}
-}
-
-// key returns the credential to use next.
-func (u *upstream) key() string {
-	switch len(u.keys) {
-	case 0:
-		return ""
-	case 1:
-		return u.keys[0]
-	default:
-		return u.keys[int(u.turn.Add(1))%len(u.keys)]
-	}
-}
 
 // Interface guards
 var (

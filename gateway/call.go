@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/runestone-gateway/runestone/breaker"
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/telemetry"
 )
@@ -23,6 +24,7 @@ func clock() time.Duration { return time.Since(began) }
 // the answer. It ends by itself when it takes too long.
 type call struct {
 	up     *upstream
+	pass   pass
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	parent context.Context
@@ -42,6 +44,12 @@ type call struct {
 	firstByte bool // waiting for the first event of a stream
 	status    int
 	usage     dialect.Usage
+	first     time.Duration // from the start to the first event, 0 when there was none
+
+	throttled bool // the provider has too much to do
+	asked     bool // and has said how long to stay away
+	renewed   bool // the credential was refused, and has been replaced since
+	blameless bool // it says nothing of the target: no call was made, or the request was wrong
 }
 
 // looks is how often the timer looks within a limit: silence is noticed at most
@@ -60,8 +68,9 @@ var (
 
 // begin starts a call that counts against the time since start, which is when the
 // first attempt began.
-func begin(parent context.Context, up *upstream, start time.Duration, stream bool) *call {
-	c := &call{up: up, parent: parent, start: clock(), firstByte: stream}
+func begin(parent context.Context, p pass, start time.Duration, stream bool) *call {
+	up := p.t.up
+	c := &call{up: up, pass: p, parent: parent, start: clock(), firstByte: stream}
 	c.ctx, c.cancel = context.WithCancelCause(parent)
 	c.keep = context.AfterFunc(exit.overdue, func() { c.cancel(errShuttingDown) })
 	if up.limits.total > 0 {
@@ -136,6 +145,19 @@ func (c *call) flowing() {
 	c.quiet.Store(int64(c.up.limits.idle))
 }
 
+// streams is flowing for a stream whose first event has arrived.
+func (c *call) streams() {
+	c.flowing()
+	c.first = clock() - c.start
+	c.pass.t.state.stats.Observe(true, c.first)
+	if c.pass.permit.Probe() {
+		// Those who wait for the breaker need not wait for the end as well.
+		c.pass.permit.DoneAfter(c.first, breaker.Success)
+		c.pass.permit = breaker.Permit{}
+		c.pass.t.state.freed()
+	}
+}
+
 // end settles the call. It is called once.
 func (c *call) end(outcome string) {
 	c.over.Store(true)
@@ -144,10 +166,40 @@ func (c *call) end(outcome string) {
 	}
 	c.keep()
 	c.cancel(nil)
+	c.settle(outcome)
 	telemetry.ProviderRequestStop.Emit(telemetry.ProviderRequestStopped{
 		Duration: clock() - c.start, Provider: c.up.name, Status: c.status, Outcome: outcome,
 	})
 }
+
+// settle tells the target's breaker, limit and statistics what has come of the call.
+func (c *call) settle(outcome string) {
+	what := breaker.Ignored
+	switch {
+	case c.blameless:
+	case outcome == telemetry.OutcomeOK:
+		what = breaker.Success
+	case outcome == telemetry.OutcomeTimeout, outcome == telemetry.OutcomeUnreachable:
+		what = breaker.Failure
+	case outcome == telemetry.OutcomeError && !c.throttled && (c.status < 300 || c.status >= 500):
+		what = breaker.Failure
+	}
+	state := c.pass.t.state
+	latency := c.first
+	if latency == 0 && what == breaker.Success {
+		latency = clock() - c.start
+		state.stats.Observe(false, latency)
+	}
+	if what == breaker.Failure {
+		state.stats.Failed()
+	}
+	state.stats.End()
+	c.pass.permit.DoneAfter(c.first, what)
+	c.pass.slot.Release(what, latency, c.throttled || c.status == statusOverloaded)
+}
+
+// statusOverloaded is Anthropic's, and some others', for too much to do.
+const statusOverloaded = 529
 
 // outcome says what an error of the call comes to, and what the client is told.
 func (c *call) outcome(err error) (string, *dialect.Error) {
@@ -156,12 +208,9 @@ func (c *call) outcome(err error) (string, *dialect.Error) {
 	told := &dialect.Error{Status: http.StatusBadGateway, Type: "server_error"}
 	switch {
 	case errors.Is(err, errShuttingDown):
-		told.Status, told.Code = http.StatusServiceUnavailable, "shutting_down"
-		told.Message, told.RetryAfter = "The gateway is shutting down.", time.Second
-		return telemetry.OutcomeShuttingDown, told
-	case c.parent.Err() != nil:
-		told.Status, told.Code, told.Message = statusClientClosed, "canceled", "The client closed the request."
-		return telemetry.OutcomeCanceled, told
+		return telemetry.OutcomeShuttingDown, ShuttingDown()
+	case c.parent.Err() != nil, errors.Is(err, errOutrun):
+		return telemetry.OutcomeCanceled, canceled()
 	case errors.As(err, &timeout):
 		option := timeout.option
 		if option != "total" {
@@ -184,6 +233,20 @@ func (c *call) outcome(err error) (string, *dialect.Error) {
 		told.Code = "unreachable"
 		told.Message = fmt.Sprintf("The provider %s could not be reached.", c.up.name)
 		return telemetry.OutcomeUnreachable, told
+	}
+}
+
+// ShuttingDown is what clients are told once the process is about to exit.
+func ShuttingDown() *dialect.Error {
+	return &dialect.Error{
+		Status: http.StatusServiceUnavailable, Type: "server_error", Code: "shutting_down",
+		Message: "The gateway is shutting down.", RetryAfter: time.Second,
+	}
+}
+
+func canceled() *dialect.Error {
+	return &dialect.Error{
+		Status: statusClientClosed, Type: "server_error", Code: "canceled", Message: "The client closed the request.",
 	}
 }
 

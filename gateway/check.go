@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +20,14 @@ const (
 
 	minMaxBody = 1 << 10
 	maxMaxBody = 4 << 30
+
+	maxWeight     = 1_000_000
+	maxPrice      = 1_000_000 // USD per million tokens
+	maxAttempts   = 20
+	maxBackoff    = caddy.Duration(time.Hour)
+	maxBudget     = 1
+	maxLineWait   = caddy.Duration(time.Hour)
+	maxLineLength = 1_000_000
 )
 
 // Problem is one thing that is wrong with a Config.
@@ -89,107 +98,50 @@ func (k *checker) provider(path, name string, p *Provider) {
 	if err := json.Unmarshal(p.AdapterRaw, &adapter); err != nil || adapter.Type == "" {
 		k.addf(path+".adapter", `provider '%s' has no adapter; write one such as {"type": "openai"}`, name)
 	}
-	for i, key := range p.APIKeys {
-		if strings.TrimSpace(key) == "" {
-			k.addf(fmt.Sprintf("%s.api_keys[%d]", path, i), "an API key of provider '%s' is empty; write a placeholder such as {env.NAME}, or leave the key out", name)
-		}
+	k.apiKeys(path+".api_keys", name, p.APIKeys)
+	if p.MaxConcurrency != nil {
+		k.invalid(path+".max_concurrency", "max_concurrency of provider '"+name+"'", p.MaxConcurrency.Validate())
 	}
 	k.timeouts(path+".timeouts", p.Timeouts)
 }
 
-func (k *checker) models() {
-	for _, name := range slices.Sorted(maps.Keys(k.Models)) {
-		path := "models." + name
-		k.name(path, "model", name)
-		m := k.Models[name]
-		if m == nil || len(m.Targets) == 0 {
-			k.addf(path+".targets", "model '%s' has no targets; give it at least one, written provider/model", name)
-			continue
+// apiKeys checks the credentials of a provider. A message never holds one.
+func (k *checker) apiKeys(path, name string, keys []APIKey) {
+	first := map[string]int{}
+	for i, key := range keys {
+		path, number := fmt.Sprintf("%s[%d]", path, i), i+1
+		text := strings.TrimSpace(key.Key)
+		switch same, repeated := first[text]; {
+		case text == "":
+			k.addf(path, "an API key of provider '%s' is empty; write a placeholder such as {env.NAME}, or leave the key out", name)
+		case repeated:
+			k.addf(path, "API keys %d and %d of provider '%s' are the same; remove one, and give the other a weight if it is to be used more", same, number, name)
+		default:
+			first[text] = number
 		}
-		seen := map[string]bool{}
-		for i, t := range m.Targets {
-			path := fmt.Sprintf("%s.targets[%d]", path, i)
-			if t == nil {
-				k.addf(path, "a target of model '%s' is null; remove it", name)
-				continue
-			}
-			target := t.Provider + "/" + t.Model
-			if seen[target] {
-				k.addf(path, "model '%s' has target '%s' twice; remove one", name, target)
-				continue
-			}
-			seen[target] = true
-			k.target(path, t.Provider, t.Model)
-		}
+		k.weight(path+".weight", fmt.Sprintf("API key %d of provider '%s'", number, name), key.Weight)
 	}
 }
 
-// target checks a target of a model, or of an alias that is written as one.
-func (k *checker) target(path, provider, model string) {
-	_, known := k.Providers[provider]
-	switch {
-	case provider == "":
-		k.addf(path, "target '/%s' names no provider; write provider/model", model)
-	case model == "":
-		k.addf(path, "target '%s' names no model; write provider/model", provider)
-	case strings.Contains(provider, "/"):
-		k.addf(path, "target provider %q contains a slash; only its model may", provider)
-	case !isName(provider) || !isName(model):
-		k.addf(path, "target %q contains a space or an invisible character; remove it", provider+"/"+model)
-	case !known && len(k.Providers) > 0:
-		k.addf(path, "target '%s/%s' names provider '%s', which is not configured; configured: %s",
-			provider, model, provider, strings.Join(slices.Sorted(maps.Keys(k.Providers)), ", "))
+func (k *checker) weight(path, what string, weight int) {
+	if weight < 0 || weight > maxWeight {
+		k.addf(path, "%s has weight %d; write a whole number from 1 to %d", what, weight, maxWeight)
 	}
 }
 
-func (k *checker) aliases() {
-	for _, name := range slices.Sorted(maps.Keys(k.Aliases)) {
-		path := "aliases." + name
-		k.name(path, "alias", name)
-		if _, ok := k.Models[name]; ok {
-			k.addf(path, "alias '%s' has the name of a model, which would be found first; rename one of them", name)
-			continue
-		}
-		if cycle := k.cycle(name); cycle == nil {
-			k.aliasTarget(path, name, k.Aliases[name])
-		} else if name == slices.Min(cycle) {
-			k.addf(path, "alias '%s' leads back to itself (%s); let one of them name a model or provider/model",
-				name, strings.Join(append(cycle, name), " -> "))
-		}
+// invalid adds what a Validate has found, which names the field first.
+func (k *checker) invalid(path, what string, err error) {
+	if err == nil {
+		return
 	}
-}
-
-// aliasTarget checks what alias leads to, one step ahead.
-func (k *checker) aliasTarget(path, alias, to string) {
-	_, isModel := k.Models[to]
-	_, isAlias := k.Aliases[to]
-	provider, model, isTarget := strings.Cut(to, "/")
-	switch {
-	case isModel || isAlias:
-	case isTarget:
-		k.target(path, provider, model)
-	case !isName(to):
-		k.addf(path, "alias '%s' leads to %q, which is no name; let it name a model or provider/model", alias, to)
-	default:
-		k.addf(path, "alias '%s' leads to '%s', which is neither a model nor an alias; for a provider's own model write provider/%s", alias, to, to)
+	found := []error{err}
+	if joined := (interface{ Unwrap() []error })(nil); errors.As(err, &joined) {
+		found = joined.Unwrap()
 	}
-}
-
-// cycle returns the aliases from name until name comes again, nil if it doesn't.
-func (k *checker) cycle(name string) []string {
-	chain := []string{name}
-	for range k.Aliases {
-		next := k.Aliases[chain[len(chain)-1]]
-		if next == name {
-			return chain
-		}
-		_, isModel := k.Models[next]
-		if _, isAlias := k.Aliases[next]; isModel || !isAlias {
-			return nil
-		}
-		chain = append(chain, next)
+	for _, err := range found {
+		field, _, _ := strings.Cut(err.Error(), " ")
+		k.addf(path+"."+field, "%s: %v", what, err)
 	}
-	return nil // into a cycle of others
 }
 
 func (k *checker) limits() {
@@ -198,12 +150,67 @@ func (k *checker) limits() {
 	default:
 		k.addf("report_model", "report_model is %q; write requested or upstream", k.ReportModel)
 	}
+	if k.Breaker != nil {
+		k.invalid("breaker", "breaker", k.Breaker.Validate())
+	}
+	k.retry()
+	k.line()
 	k.timeouts("timeouts", k.Timeouts)
 	if k.MaxBody != 0 && (k.MaxBody < minMaxBody || k.MaxBody > maxMaxBody) {
 		k.addf("max_body", "max_body is %d bytes; write a size from 1 KiB (1024) to 4 GiB (4294967296)", k.MaxBody)
 	}
 	if d := k.DrainTimeout; d != 0 && (d < minDuration || d > maxDrainTimeout) {
 		k.addf("drain_timeout", "drain_timeout is %s; write a duration from 1ms to 24h, with its unit", time.Duration(d))
+	}
+}
+
+func (k *checker) retry() {
+	r := k.Retry
+	if r == nil {
+		return
+	}
+	if r.Attempts < 0 || r.Attempts > maxAttempts {
+		k.addf("retry.attempts", "attempts is %d; write a whole number from 1 to %d, the first call included", r.Attempts, maxAttempts)
+	}
+	k.backoff("retry.backoff", "backoff", r.Backoff)
+	k.backoff("retry.max_backoff", "the longest backoff", r.MaxBackoff)
+	if r.MaxBackoff > 0 && r.MaxBackoff < r.Backoff {
+		k.addf("retry.max_backoff", "the longest backoff is %s and the first %s; write the first, then one that is as long or longer",
+			time.Duration(r.MaxBackoff), time.Duration(r.Backoff))
+	}
+	if r.Budget > maxBudget {
+		k.addf("retry.budget", "budget is %v; write a share up to %d, such as 0.2 for one further call in five", r.Budget, maxBudget)
+	}
+	k.hedge("retry.hedge_after", "retry", r.HedgeAfter)
+}
+
+func (k *checker) backoff(path, what string, d caddy.Duration) {
+	if d != 0 && (d < minDuration || d > maxBackoff) {
+		k.addf(path, "%s is %s; write a duration from 1ms to 1h, with its unit", what, time.Duration(d))
+	}
+}
+
+// hedge checks when a second target is asked, which is a further attempt.
+func (k *checker) hedge(path, what string, after caddy.Duration) {
+	switch {
+	case after <= 0:
+	case after < minDuration:
+		k.addf(path, "the hedge of %s comes after %s; write at least 1ms, with its unit", what, time.Duration(after))
+	case k.Retry != nil && k.Retry.Attempts == 1:
+		k.addf(path, "the hedge of %s is a second call, and attempts is 1; allow at least 2, or remove the hedge", what)
+	}
+}
+
+func (k *checker) line() {
+	l := k.Line
+	if l == nil {
+		return
+	}
+	if l.Wait > 0 && l.Wait < minDuration || l.Wait > maxLineWait {
+		k.addf("line.wait", "wait is %s; write a duration from 1ms to 1h, with its unit", time.Duration(l.Wait))
+	}
+	if l.Length < 0 || l.Length > maxLineLength {
+		k.addf("line.length", "length is %d; write a whole number from 1 to %d", l.Length, maxLineLength)
 	}
 }
 

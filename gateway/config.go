@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/runestone-gateway/runestone/breaker"
 	"github.com/runestone-gateway/runestone/policy"
 )
 
@@ -17,6 +19,14 @@ const (
 	DefaultFirstByteTimeout = caddy.Duration(60e9)
 	DefaultIdleTimeout      = caddy.Duration(30e9)
 	DefaultTotalTimeout     = caddy.Duration(600e9)
+
+	DefaultAttempts   = 3
+	DefaultBackoff    = caddy.Duration(250e6)
+	DefaultMaxBackoff = caddy.Duration(5e9)
+	DefaultBudget     = 0.2
+
+	DefaultLineWait   = caddy.Duration(30e9)
+	DefaultLineLength = 1000
 )
 
 // Config is what a user sets on the app.
@@ -43,6 +53,15 @@ type Config struct {
 	// the name that the client asked for, or "upstream", the provider's own.
 	ReportModel string `json:"report_model,omitempty"`
 
+	// Breaker says when a target is left alone for a while because its calls fail.
+	Breaker *breaker.Config `json:"breaker,omitempty"`
+
+	// Retry says how often, and how soon, a request is tried again.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// Line is where requests wait while no target can take them.
+	Line *Line `json:"line,omitempty"`
+
 	// Timeouts bound every upstream call, unless its provider sets its own.
 	Timeouts *Timeouts `json:"timeouts,omitempty"`
 
@@ -63,11 +82,16 @@ type Provider struct {
 	// AdapterRaw says which API it speaks, and where.
 	AdapterRaw json.RawMessage `json:"adapter" caddy:"namespace=runestone.providers inline_key=type"`
 
-	// APIKeys are the credentials to present, usually placeholders such as
-	// {env.OPENAI_API_KEY} or {file./run/secrets/openai}, which are resolved when the
-	// configuration is loaded. Several take turns. None for a server that asks for none; an
-	// adapter for a known service (openai without a base_url) then takes its customary variable, OPENAI_API_KEY.
-	APIKeys []string `json:"api_keys,omitempty"`
+	// APIKeys are the credentials to present. Several are used by their weights; one
+	// that the provider refuses is set aside, one that it throttles pauses. None for a
+	// server that asks for none; an adapter for a known service (openai without a
+	// base_url) then takes its customary variable, OPENAI_API_KEY.
+	APIKeys []APIKey `json:"api_keys,omitempty"`
+
+	// MaxConcurrency bounds the calls that each target of the provider has at a
+	// time: a fixed number (ceiling), or one that follows what the target can
+	// take (adaptive). Default: no bound.
+	MaxConcurrency *breaker.LimitConfig `json:"max_concurrency,omitempty"`
 
 	// Passthrough marks the provider that gets what names no configured model:
 	// files, audio, fine-tuning, and bare model names unless strict_models is
@@ -85,6 +109,78 @@ type Model struct {
 
 	// PolicyRaw chooses among the targets. Default failover.
 	PolicyRaw json.RawMessage `json:"policy,omitempty" caddy:"namespace=runestone.policies inline_key=type"`
+
+	// HedgeAfter overrides Retry's for this model; negative means never.
+	HedgeAfter caddy.Duration `json:"hedge_after,omitempty"`
+}
+
+// APIKey is a credential for a provider. In JSON it is a string, or an object
+// where it has a weight.
+type APIKey struct {
+	// Key is usually a placeholder such as {env.OPENAI_API_KEY} or
+	// {file./run/secrets/openai}, which is resolved when the configuration is
+	// loaded; a file is read again when it changes.
+	Key string `json:"key"`
+	// Weight is the key's share of the calls, in proportion to the others'.
+	// Default 1, at most 1000000.
+	Weight int `json:"weight,omitempty"`
+}
+
+// MarshalJSON writes a key without a weight as a string.
+func (k APIKey) MarshalJSON() ([]byte, error) {
+	if k.Weight == 0 {
+		return json.Marshal(k.Key)
+	}
+	type plain APIKey
+	return json.Marshal(plain(k))
+}
+
+// UnmarshalJSON reads a string or an object.
+func (k *APIKey) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		*k = APIKey{}
+		return json.Unmarshal(b, &k.Key)
+	}
+	type plain APIKey
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	return dec.Decode((*plain)(k))
+}
+
+// Retry says how a request is tried again, which is only done before the first byte of
+// an answer has gone to the client. Another target is asked at once. The same target
+// is asked again only after a failed connection, once, or when the pause that it
+// asked for is over.
+type Retry struct {
+	// Attempts is how many calls a request may cost, the first included.
+	// Default 3, at most 20; 1 means that nothing is tried again.
+	Attempts int `json:"attempts,omitempty"`
+
+	// Backoff is how long to wait before the same target is asked again, at
+	// most: the wait is a random part of it. It doubles with each attempt, up
+	// to MaxBackoff. A Retry-After of the provider wins. Default 250ms.
+	Backoff caddy.Duration `json:"backoff,omitempty"`
+	// MaxBackoff bounds Backoff. Default 5s, or Backoff if that is longer.
+	MaxBackoff caddy.Duration `json:"max_backoff,omitempty"`
+
+	// Budget is how many further calls there may be for each first call, as a
+	// share, on top of a reserve for bursts of 100 calls that fills up by one a second. Default 0.2; negative: no bound.
+	Budget float64 `json:"budget,omitempty"`
+
+	// HedgeAfter is how long the first target of a stream may take to send anything
+	// before a second is asked as well; the first to answer is taken and the other
+	// cancelled. An answer that is not streamed sends nothing until it is complete, so there
+	// is no hedge for it. Default, and if negative: never.
+	HedgeAfter caddy.Duration `json:"hedge_after,omitempty"`
+}
+
+// Line is where requests wait, in memory and in turn, while no target can take them.
+type Line struct {
+	// Wait is how long a client waits that does not say (Prefer: wait=N), and the
+	// longest that it may say. Default 30s; negative: nobody waits.
+	Wait caddy.Duration `json:"wait,omitempty"`
+	// Length is how many requests may wait. Default 1000, at most 1000000.
+	Length int `json:"length,omitempty"`
 }
 
 // Timeouts bound an upstream call. Zero means the default; negative, none.

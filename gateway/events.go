@@ -100,7 +100,7 @@ func (s *eventStream) peek() error {
 		}
 		s.held = append(s.held, s.filter(blocks)...)
 	}
-	s.call.flowing()
+	s.call.streams()
 	return nil
 }
 

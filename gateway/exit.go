@@ -24,7 +24,8 @@ const lastWrites = 100 * time.Millisecond
 
 type exitState struct {
 	begun    atomic.Bool
-	open     atomic.Int64 // requests under way
+	closing  chan struct{} // closed when it has begun
+	open     atomic.Int64  // requests under way
 	overdue  context.Context
 	cut      context.CancelFunc
 	deadline atomic.Pointer[time.Time]
@@ -33,7 +34,7 @@ type exitState struct {
 }
 
 func newExit() *exitState {
-	e := &exitState{idle: make(chan struct{})}
+	e := &exitState{idle: make(chan struct{}), closing: make(chan struct{})}
 	e.overdue, e.cut = context.WithCancel(context.Background())
 	return e
 }
@@ -43,6 +44,7 @@ func (e *exitState) begin(limit time.Duration) {
 	if !e.begun.CompareAndSwap(false, true) {
 		return
 	}
+	close(e.closing)
 	deadline := time.Now().Add(limit)
 	e.deadline.Store(&deadline)
 	time.AfterFunc(limit, e.cut)

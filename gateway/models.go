@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/policy"
 	"github.com/runestone-gateway/runestone/provider"
 )
 
@@ -28,16 +29,39 @@ type ModelObject struct {
 	Object  string `json:"object"`
 	Created int64  `json:"created"`
 	OwnedBy string `json:"owned_by"`
+
+	// What follows is the gateway's own, and left out where it is not known.
+
+	// Capabilities are what at least one target can do.
+	Capabilities []string `json:"capabilities,omitempty"`
+	// Context is how many tokens the longest context of a target has.
+	Context int `json:"context,omitempty"`
+	// Price is that of the first target whose price is known.
+	Price *policy.Price `json:"price,omitempty"`
 }
 
-func configured(name string) ModelObject {
-	return ModelObject{ID: name, Object: "model", Created: began.Unix(), OwnedBy: "runestone"}
+func (r *route) object() ModelObject {
+	m := ModelObject{ID: r.name, Object: "model", Created: began.Unix(), OwnedBy: "runestone"}
+	var can provider.Capability
+	for _, t := range r.targets {
+		can |= t.can
+		m.Context = max(m.Context, t.Context)
+		if m.Price == nil {
+			m.Price = t.Price
+		}
+	}
+	if can != provider.AllCapabilities {
+		m.Capabilities = can.Names()
+	}
+	return m
 }
 
 // Model returns the configured model or alias of that name.
 func (a *App) Model(name string) (ModelObject, bool) {
-	_, ok := a.routes[name]
-	return configured(name), ok
+	if r, ok := a.routes[name]; ok {
+		return r.object(), true
+	}
+	return ModelObject{}, false
 }
 
 // ListsItself reports whether the list of models is the gateway's own; otherwise
@@ -52,7 +76,7 @@ func (a *App) ListsItself() bool {
 func (a *App) ModelList(ctx context.Context, header http.Header) []json.RawMessage {
 	var list []json.RawMessage
 	for _, name := range slices.Sorted(maps.Keys(a.routes)) {
-		entry, _ := json.Marshal(configured(name))
+		entry, _ := json.Marshal(a.routes[name].object())
 		list = append(list, entry)
 	}
 	if a.StrictModels {
@@ -73,7 +97,7 @@ func (a *App) ModelList(ctx context.Context, header http.Header) []json.RawMessa
 // listOf asks a provider for its models.
 func (a *App) listOf(ctx context.Context, up *upstream, header http.Header) []json.RawMessage {
 	r := &provider.Request{Method: http.MethodGet, Path: "/v1/models", Header: header}
-	resp, err := a.ask(ctx, r, single("", up, ""))
+	resp, err := a.ask(ctx, r, single("", up, ""), Patience{})
 	if err != nil {
 		return nil
 	}

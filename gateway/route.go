@@ -3,7 +3,9 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/policy"
@@ -12,22 +14,100 @@ import (
 
 // route is what a name leads to.
 type route struct {
-	name      string   // as clients write it
-	named     bool     // it is in the configuration
-	header    []string // the value of Runestone-Model
-	targets   []*policy.Target
-	upstreams []*upstream // of the targets
-	selector  policy.Selector
+	name     string   // as clients write it
+	named    bool     // it is in the configuration
+	header   []string // the value of Runestone-Model
+	targets  []*target
+	can      provider.Capability // what every target can do
+	context  int                 // the shortest context of a target, 0 for no bound
+	selector policy.Selector
+	hedge    time.Duration // the model's own, 0 for the default
 }
 
-// upstreamOf returns the provider of a target that the selector chose.
-func (r *route) upstreamOf(t *policy.Target) *upstream {
-	for i, other := range r.targets {
-		if other == t {
-			return r.upstreams[i]
+// newRoute returns the route of a name that leads to these targets, in their order.
+func newRoute(name string, targets ...*target) *route {
+	r := &route{name: name, header: []string{name}, selector: policy.Failover{}, can: provider.AllCapabilities}
+	for _, t := range targets {
+		r.add(t)
+	}
+	return r
+}
+
+func (r *route) add(t *target) {
+	r.targets = append(r.targets, t)
+	r.can &= t.can
+	if t.Context > 0 && (r.context == 0 || t.Context < r.context) {
+		r.context = t.Context
+	}
+}
+
+// subject names the route in a sentence.
+func (r *route) subject() string {
+	if r.name == "" {
+		return "The provider " + r.targets[0].Provider
+	}
+	return "The model '" + r.name + "'"
+}
+
+// able returns the route without the targets that cannot do what a request needs.
+// The estimate of its length decides among targets, but only what is sure to be too long is refused.
+func (r *route) able(a *App, req *provider.Request) (*route, *dialect.Error) {
+	needs := req.Needs
+	length := needs.InputTokens + needs.OutputTokens
+	if !r.named || r.can.Has(needs.Capabilities) && (r.context == 0 || length <= r.context) {
+		return r, nil
+	}
+	left := *r
+	left.targets, left.context = nil, 0
+	longest := 0
+	missing := needs.Capabilities
+	for _, t := range r.targets {
+		missing &^= t.can
+		if t.can.Has(needs.Capabilities) {
+			longest = max(longest, t.Context)
+			if t.Context == 0 || length <= t.Context {
+				left.add(t)
+			}
 		}
 	}
-	return nil
+	switch {
+	case len(left.targets) > 0:
+		return &left, nil
+	case longest > 0 && length/2 <= longest:
+		// It may fit after all: the ones with the longest context are asked.
+		for _, t := range r.targets {
+			if t.Context == longest && t.can.Has(needs.Capabilities) {
+				left.add(t)
+			}
+		}
+		return &left, nil
+	case longest > 0:
+		return nil, dialect.Invalid("", "context_length_exceeded", fmt.Sprintf(
+			"The request is about %d tokens long, and the model '%s' takes at most %d.%s", length, r.name, longest, a.others(r, needs, length)))
+	}
+	if missing == 0 { // each is there, but in no target are all
+		missing = needs.Capabilities
+	}
+	return nil, dialect.Invalid("", "unsupported_capability", fmt.Sprintf(
+		"The model '%s' does not have what the request needs: %s.%s", r.name, missing, a.others(r, needs, length)))
+}
+
+// others says which models could serve a request that r cannot.
+func (a *App) others(r *route, needs provider.Needs, length int) string {
+	var names []string
+	for name, other := range a.routes {
+		for _, t := range other.targets {
+			if name != r.name && t.can.Has(needs.Capabilities) && (t.Context == 0 || length <= t.Context) {
+				names = append(names, name)
+				break
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return " Models that do: " + strings.Join(names, ", ") + "."
 }
 
 // aliased returns the route of an alias. Check has refused cycles.
@@ -46,7 +126,13 @@ func (a *App) aliased(alias string) (*route, error) {
 		return &r, nil
 	}
 	if r := a.direct(to); r != nil {
-		r.name, r.header, r.named = alias, []string{alias}, true
+		up := r.targets[0].up
+		t, err := a.newTarget(&policy.Target{Provider: up.name, Model: r.targets[0].Model}, up)
+		if err != nil {
+			return nil, err
+		}
+		r = newRoute(alias, t)
+		r.named = true
 		return r, nil
 	}
 	return nil, fmt.Errorf("%q is neither a model nor an alias nor a target of the form provider/model", to)
@@ -62,11 +148,18 @@ func (a *App) direct(name string) *route {
 	return single(name, up, model)
 }
 
+// single returns the route to a model that is not configured. Such targets of a
+// provider share a state, as clients may name as many as they like.
 func single(name string, up *upstream, model string) *route {
-	return &route{
-		name: name, header: []string{name}, selector: policy.Failover{},
-		targets: []*policy.Target{{Provider: up.name, Model: model}}, upstreams: []*upstream{up},
+	t := &target{Target: policy.Target{Provider: up.name, Model: model}, up: up, can: provider.AllCapabilities, state: up.state}
+	price := model
+	if price == "" {
+		price = name
 	}
+	if known, ok := up.catalog(price); ok {
+		t.Price = priceOf(known)
+	}
+	return newRoute(name, t)
 }
 
 // resolve returns where a request goes.
@@ -81,11 +174,29 @@ func (a *App) resolve(r *provider.Request) (*route, *dialect.Error) {
 		if found := a.direct(r.Model); found != nil {
 			return found, nil
 		}
+		if up := a.listing(r.Model); up != nil {
+			return single(r.Model, up, ""), nil
+		}
 	}
 	if a.passthrough == nil {
 		return nil, a.nowhere(r)
 	}
 	return single(r.Model, a.passthrough, ""), nil
+}
+
+// listing returns the provider whose catalog lists a model, nil if none or several do.
+func (a *App) listing(model string) *upstream {
+	var found *upstream
+	if len(a.upstreams) > 1 {
+		for _, up := range a.upstreams {
+			if _, ok := up.catalog(model); ok && found != nil {
+				return nil
+			} else if ok {
+				found = up
+			}
+		}
+	}
+	return found
 }
 
 func (a *App) nowhere(r *provider.Request) *dialect.Error {

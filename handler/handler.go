@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -92,8 +93,12 @@ type exchange struct {
 	model      string // for metrics: bounded
 	attempts   int
 	stream     bool // the answer is a stream
+	client     *streamWriter
 	broken     bool // the answer broke off and nothing could be said about it
 	usage      dialect.Usage
+	cost       float64
+	priced     bool // cost is known
+	begun      bool // the head of a stream was sent while the request stood in line
 	upstreamID string
 	cause      string
 }
@@ -101,10 +106,7 @@ type exchange struct {
 func (x *exchange) serve() {
 	if gateway.Exiting() {
 		x.w.Header().Set("Connection", "close")
-		x.refuse(&dialect.Error{
-			Status: http.StatusServiceUnavailable, Type: "server_error", Code: "shutting_down",
-			Message: "The gateway is shutting down.", RetryAfter: time.Second,
-		}, telemetry.OutcomeShuttingDown)
+		x.refuse(gateway.ShuttingDown(), telemetry.OutcomeShuttingDown)
 		return
 	}
 	if told := x.check(); told != nil {
@@ -159,18 +161,23 @@ func (x *exchange) check() *dialect.Error {
 // relay has the gateway answer and passes the answer on.
 func (x *exchange) relay(req *provider.Request) {
 	x.asked = time.Now()
-	resp, err := x.app.Do(x.r.Context(), req)
+	resp, err := x.app.Do(x.r.Context(), req, x.patience())
 	if err != nil {
 		var failure *gateway.Failure
 		errors.As(err, &failure)
 		x.provider, x.model, x.attempts = failure.Provider, failure.Model, failure.Attempts
 		x.cause = failure.Told.Code
+		if x.attempts > 0 && !x.begun {
+			x.w.Header()["Runestone-Attempts"] = []string{strconv.Itoa(x.attempts)}
+			x.w.Header()["Runestone-Provider"] = []string{x.provider}
+		}
 		x.refuse(failure.Told, failure.Outcome)
 		return
 	}
 	answer := resp.Body.(*gateway.Answer)
 	defer func() {
 		x.usage = answer.Usage()
+		x.cost, x.priced = answer.Cost()
 		_ = answer.Close()
 	}()
 	x.provider, x.model, x.attempts = answer.Provider, answer.Model, answer.Attempts
@@ -188,7 +195,7 @@ func (x *exchange) stop() {
 		Duration:    now.Sub(x.start),
 		InputTokens: x.usage.Input, CachedInputTokens: x.usage.CachedInput,
 		OutputTokens: x.usage.Output, ReasoningTokens: x.usage.Reasoning,
-		Attempts: x.attempts, Route: string(x.kind), Provider: x.provider, Model: x.model,
+		Attempts: x.attempts, CostUSD: x.cost, Route: string(x.kind), Provider: x.provider, Model: x.model,
 		Status: x.status, Outcome: x.outcome, Stream: x.stream,
 	}
 	if !x.asked.IsZero() {
@@ -213,6 +220,10 @@ func (x *exchange) refuse(told *dialect.Error, outcome string) {
 		// Do not wait for the rest of a body that nobody will read.
 		_ = http.NewResponseController(x.w).EnableFullDuplex()
 		x.w.Header().Set("Connection", "close")
+	}
+	if x.begun {
+		x.sendError(told)
+		return
 	}
 	writeError(x.w, told)
 }

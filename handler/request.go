@@ -123,6 +123,7 @@ func (x *exchange) readJSON() *dialect.Error {
 		at, text := dialect.AskForUsage(buf.B, scan.ModelSpan, scan.StreamOptions)
 		x.req.AskUsage = provider.Edit{Span: provider.Span(at), New: text}
 	}
+	x.req.Needs = needs(x.kind, &scan)
 	switch x.kind {
 	case gateway.Chat, gateway.Completions, gateway.Embeddings:
 		// A response may take its model from a stored prompt.
@@ -131,6 +132,33 @@ func (x *exchange) readJSON() *dialect.Error {
 		}
 	}
 	return nil
+}
+
+// needs returns what a request asks of a model.
+func needs(kind gateway.Kind, scan *dialect.OpenAIRequest) (n provider.Needs) {
+	switch kind {
+	case gateway.Chat, gateway.Responses:
+		n.Capabilities = provider.Chat
+	case gateway.Completions:
+		n.Capabilities = provider.Completions
+	case gateway.Embeddings:
+		n.Capabilities = provider.Embeddings
+	default:
+		return n // nothing is known of what it asks for
+	}
+	for _, need := range [...]struct {
+		is bool
+		of provider.Capability
+	}{
+		{scan.Stream, provider.Streaming}, {scan.Tools, provider.Tools}, {scan.Vision, provider.Vision},
+		{scan.Audio, provider.Audio}, {scan.JSONSchema, provider.JSONSchema},
+	} {
+		if need.is {
+			n.Capabilities |= need.of
+		}
+	}
+	n.InputTokens, n.OutputTokens = scan.InputTokens, scan.OutputTokens
+	return n
 }
 
 // readBody reads the body, bounded.

@@ -29,14 +29,18 @@ var withheld = map[string]bool{
 
 // respond passes an answer on.
 func (x *exchange) respond(resp *http.Response, answer *gateway.Answer) {
+	if id := resp.Header["X-Request-Id"]; len(id) > 0 {
+		x.upstreamID = id[0]
+	}
+	if x.begun && !answer.Streams() {
+		x.respondLate(answer)
+		return
+	}
 	header := x.w.Header()
 	for name, values := range resp.Header {
 		if !withheld[name] {
 			header[name] = values
 		}
-	}
-	if id := resp.Header["X-Request-Id"]; len(id) > 0 {
-		x.upstreamID = id[0]
 	}
 	x.status, x.outcome = resp.StatusCode, telemetry.OutcomeOK
 	if resp.StatusCode >= http.StatusBadRequest {
@@ -71,15 +75,24 @@ var (
 	eventStream = []string{"text/event-stream"}
 )
 
-// respondStream passes a stream on, event by event.
-func (x *exchange) respondStream(answer *gateway.Answer) {
+// openStream sends the head of a stream, or has it sent with the first event.
+func (x *exchange) openStream() {
 	header := x.w.Header()
 	if len(header["Content-Type"]) == 0 {
 		header["Content-Type"] = eventStream
 	}
 	header["Cache-Control"] = noStore // no-transform: an encoder would hold tokens back
 	header["X-Accel-Buffering"] = unbuffered
-	x.stream = true
+	x.stream, x.status = true, http.StatusOK
+	x.w.WriteHeader(x.status)
+	x.client = newStreamWriter(x.w, x.r)
+}
+
+// respondStream passes a stream on, event by event.
+func (x *exchange) respondStream(answer *gateway.Answer) {
+	if !x.begun {
+		x.openStream()
+	}
 	x.firstByte = time.Now()
 	telemetry.StreamFirstToken.Emit(telemetry.StreamFirstTokenSeen{
 		Duration: x.firstByte.Sub(x.start), Provider: x.provider, Model: x.model,
@@ -89,18 +102,16 @@ func (x *exchange) respondStream(answer *gateway.Answer) {
 			Duration: time.Since(x.firstByte), Provider: x.provider, Outcome: x.outcome,
 		})
 	}()
-	x.w.WriteHeader(x.status)
-	client := newStreamWriter(x.w, x.r)
 	for {
 		p, err := answer.Next()
 		if err != nil {
 			if x.finish(answer, err); err != io.EOF && !x.gone() {
 				_, told := answer.Told()
-				_ = client.send(sse.AppendData(nil, told.AppendOpenAI(nil)))
+				_ = x.client.send(sse.AppendData(nil, told.AppendOpenAI(nil)))
 			}
 			return
 		}
-		if err := client.send(p); err != nil {
+		if err := x.client.send(p); err != nil {
 			x.outcome = telemetry.OutcomeCanceled
 			return
 		}
@@ -188,6 +199,9 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	text("provider", x.provider)
 	text("model", x.req.Model)
 	text("upstream_request_id", x.upstreamID)
+	if x.priced {
+		enc.AddFloat64("cost_usd", x.cost)
+	}
 	if x.attempts > 0 {
 		enc.AddInt("attempts", x.attempts)
 		enc.AddBool("stream", x.stream)

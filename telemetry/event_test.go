@@ -13,14 +13,16 @@ import (
 )
 
 var outcomes = []string{
-	OutcomeOK, OutcomeError, OutcomeInvalid, OutcomeTimeout, OutcomeUnreachable, OutcomeCanceled, OutcomeShuttingDown,
+	OutcomeOK, OutcomeError, OutcomeInvalid, OutcomeTimeout, OutcomeUnreachable, OutcomeUnavailable, OutcomeCanceled,
+	OutcomeShuttingDown,
 }
 
 func TestEveryEventIsDeclaredOnce(t *testing.T) {
 	t.Parallel()
 	want := []string{
 		"request.start", "request.stop", "request.exception", "stream.first_token", "stream.stop",
-		"provider.request.start", "provider.request.stop", "failover",
+		"provider.request.start", "provider.request.stop", "failover", "retry", "target.add", "target.remove",
+		"breaker.open", "breaker.half_open", "breaker.close", "line.enter", "line.leave",
 	}
 	var got []string
 	carried := map[reflect.Type]string{}
@@ -60,7 +62,7 @@ func TestEveryFieldSaysWhatItIs(t *testing.T) {
 			if !strings.HasSuffix(field.Tag.Get("doc"), ".") {
 				t.Errorf("%s: its doc is not a sentence: %q", where, field.Tag.Get("doc"))
 			}
-			if measured && !slices.Contains([]string{"seconds", "tokens", "calls"}, unit) {
+			if measured && !slices.Contains([]string{"seconds", "tokens", "calls", "usd"}, unit) {
 				t.Errorf("%s is measured in %q", where, unit)
 			}
 			if isTime := field.Type == reflect.TypeFor[time.Duration](); isTime != (unit == "seconds") {
@@ -75,7 +77,7 @@ func TestEveryFieldSaysWhatItIs(t *testing.T) {
 					t.Errorf("%s takes %s values and there are %d", where, bound, len(outcomes))
 				}
 			case "Model":
-				if bound != strconv.Itoa(maxModels) {
+				if bound != strconv.Itoa(maxModels) && bound != "configuration" {
 					t.Errorf("%s takes %s values and %d are counted", where, bound, maxModels)
 				}
 			}

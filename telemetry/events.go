@@ -22,7 +22,25 @@ var (
 		"A call to a provider has ended: its answer was read to the end, it failed, or it was given up.")
 
 	Failover = declare[FailedOver]("failover",
-		"A target failed before the first byte and the next one is tried.")
+		"A call failed before the first byte and another target is tried, or the same one later.")
+	Retry = declare[Retried]("retry",
+		"A call failed before the first byte and the same target is asked again, with a new connection or another credential.")
+
+	TargetAdd = declare[TargetAdded]("target.add",
+		"A target is in use that was in none of the earlier configurations that are still open.")
+	TargetRemove = declare[TargetRemoved]("target.remove",
+		"No configuration uses a target any more.")
+	BreakerOpen = declare[BreakerOpened]("breaker.open",
+		"A target has failed too often and is left alone for a while.")
+	BreakerHalfOpen = declare[BreakerProbing]("breaker.half_open",
+		"A target is being tried again with a few calls.")
+	BreakerClose = declare[BreakerClosed]("breaker.close",
+		"A target works again.")
+
+	LineEnter = declare[LineEntered]("line.enter",
+		"A request stands in line, as no target can take it now.")
+	LineLeave = declare[LineLeft]("line.leave",
+		"A request has left the line: for a target, or in vain.")
 )
 
 // Outcomes of a request, and of a call to a provider.
@@ -34,6 +52,7 @@ const (
 	OutcomeUnreachable  = "unreachable"   // no connection, or it broke before an answer
 	OutcomeCanceled     = "canceled"      // the client left
 	OutcomeShuttingDown = "shutting_down" // the process is exiting
+	OutcomeUnavailable  = "unavailable"   // no target could take it, nor did one in time
 )
 
 // RequestStarted is carried by request.start.
@@ -53,11 +72,13 @@ type RequestStopped struct {
 	ReasoningTokens   int64 `unit:"tokens" doc:"Output that was reasoning."`
 	Attempts          int   `unit:"calls" doc:"Calls made to providers."`
 
+	CostUSD float64 `unit:"usd" doc:"What the tokens cost by the target's price; 0 when that is not known."`
+
 	Route    string `bound:"16" doc:"The kind of call, as in request.start."`
 	Provider string `bound:"configuration" doc:"The provider that answered, empty when none did."`
 	Model    string `bound:"1000" doc:"The model that was asked for, by its configured name; a name that is not configured counts as \"other\" until a provider has accepted it."`
 	Status   int    `bound:"60" doc:"The HTTP status that the client got."`
-	Outcome  string `bound:"7" doc:"What came of it: ok, error, invalid, timeout, unreachable, canceled, shutting_down."`
+	Outcome  string `bound:"8" doc:"What came of it: ok, error, invalid, timeout, unreachable, unavailable, canceled, shutting_down."`
 	Stream   bool   `bound:"2" doc:"Whether the answer was streamed."`
 }
 
@@ -78,7 +99,7 @@ type StreamFirstTokenSeen struct {
 type StreamStopped struct {
 	Duration time.Duration `unit:"seconds" doc:"From the first event to the end."`
 	Provider string        `bound:"configuration" doc:"The provider that streamed."`
-	Outcome  string        `bound:"7" doc:"As in request.stop."`
+	Outcome  string        `bound:"8" doc:"As in request.stop."`
 }
 
 // ProviderRequestStarted is carried by provider.request.start.
@@ -91,11 +112,60 @@ type ProviderRequestStopped struct {
 	Duration time.Duration `unit:"seconds" doc:"From the call's begin to the end of its answer."`
 	Provider string        `bound:"configuration" doc:"The provider that was asked."`
 	Status   int           `bound:"60" doc:"The HTTP status it gave, 0 when it gave none."`
-	Outcome  string        `bound:"7" doc:"As in request.stop."`
+	Outcome  string        `bound:"8" doc:"As in request.stop."`
 }
 
 // FailedOver is carried by failover.
 type FailedOver struct {
 	Provider string `bound:"configuration" doc:"The provider that failed."`
-	Outcome  string `bound:"7" doc:"How it failed, as in request.stop."`
+	Outcome  string `bound:"8" doc:"How it failed, as in request.stop."`
+}
+
+// Retried is carried by retry.
+type Retried struct {
+	Provider string `bound:"configuration" doc:"The provider that is asked again."`
+	Outcome  string `bound:"8" doc:"How the call failed, as in request.stop."`
+}
+
+// TargetAdded is carried by target.add.
+type TargetAdded struct {
+	Provider string `bound:"configuration" doc:"The target's provider."`
+	Model    string `bound:"configuration" doc:"The provider's name for the model, empty for all that are not configured."`
+}
+
+// TargetRemoved is carried by target.remove.
+type TargetRemoved struct {
+	Provider string `bound:"configuration" doc:"The target's provider."`
+	Model    string `bound:"configuration" doc:"The provider's name for the model, empty for all that are not configured."`
+}
+
+// BreakerOpened is carried by breaker.open.
+type BreakerOpened struct {
+	OpenFor  time.Duration `unit:"seconds" doc:"How long the target is left alone."`
+	Provider string        `bound:"configuration" doc:"The target's provider."`
+	Model    string        `bound:"configuration" doc:"The provider's name for the model, empty for all that are not configured."`
+}
+
+// BreakerProbing is carried by breaker.half_open.
+type BreakerProbing struct {
+	Provider string `bound:"configuration" doc:"The target's provider."`
+	Model    string `bound:"configuration" doc:"The provider's name for the model, empty for all that are not configured."`
+}
+
+// BreakerClosed is carried by breaker.close.
+type BreakerClosed struct {
+	Provider string `bound:"configuration" doc:"The target's provider."`
+	Model    string `bound:"configuration" doc:"The provider's name for the model, empty for all that are not configured."`
+}
+
+// LineEntered is carried by line.enter.
+type LineEntered struct {
+	Model string `bound:"1000" doc:"The model that was asked for, empty when it is not configured."`
+}
+
+// LineLeft is carried by line.leave.
+type LineLeft struct {
+	Duration time.Duration `unit:"seconds" doc:"How long it stood in line."`
+	Model    string        `bound:"1000" doc:"As in line.enter."`
+	Outcome  string        `bound:"8" doc:"Why it left: ok (for a target), timeout, canceled, shutting_down."`
 }

@@ -36,6 +36,12 @@ type metrics struct {
 	upstream   *prometheus.CounterVec
 	upstreamIn *prometheus.HistogramVec
 	failovers  *prometheus.CounterVec
+	retries    *prometheus.CounterVec
+	cost       *prometheus.CounterVec
+	breakers   *prometheus.GaugeVec
+	changes    *prometheus.CounterVec
+	waiting    prometheus.Gauge
+	waited     *prometheus.HistogramVec
 	exceptions prometheus.Counter
 
 	models     cache[string, struct{}]
@@ -43,6 +49,9 @@ type metrics struct {
 	byStream   cache[streamKey, prometheus.Observer]
 	byUpstream cache[upstreamKey, *upstreamSeries]
 	byProvider cache[string, prometheus.Gauge]
+
+	mu      sync.Mutex
+	targets map[TargetAdded]int // how many there are of the same name
 }
 
 var process = newMetrics()
@@ -68,6 +77,7 @@ func newMetrics() *metrics {
 		}, labels)
 	}
 	m := &metrics{
+		targets: make(map[TargetAdded]int),
 		requests: counter("requests_total", "Requests that have been answered, refused or given up by their client.",
 			"route", "provider", "model", "status", "outcome"),
 		duration: histogram("request_duration_seconds", "From a request's arrival to the end of its answer.",
@@ -87,8 +97,22 @@ func newMetrics() *metrics {
 			"provider", "status", "outcome"),
 		upstreamIn: histogram("upstream_request_duration_seconds", "From a call to a provider to the end of its answer.",
 			answerBuckets, "provider"),
-		failovers: counter("failovers_total", "Targets that failed before the first byte, so that the next was tried.",
+		failovers: counter("failovers_total", "Calls that failed before the first byte, so that another target was tried.",
 			"provider", "outcome"),
+		retries: counter("retries_total", "Calls that failed before the first byte, so that the same target was asked again.",
+			"provider", "outcome"),
+		cost: counter("cost_usd_total", "What the tokens cost by the prices of the targets, as far as they are known.",
+			"provider", "model"),
+		breakers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "runestone", Name: "breaker_state", Help: "A target's circuit breaker: 0 closed, 1 half-open, 2 open.",
+		}, []string{"provider", "model"}),
+		changes: counter("breaker_transitions_total", "Changes of circuit breakers, by the state that they changed to.",
+			"provider", "model", "state"),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "runestone", Name: "line_waiting", Help: "Requests in line for a target.",
+		}),
+		waited: histogram("line_wait_seconds", "How long requests stood in line, by how that ended.",
+			answerBuckets, "outcome"),
 		exceptions: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "runestone", Name: "request_exceptions_total", Help: "Requests that ended in a panic.",
 		}),
@@ -101,6 +125,7 @@ func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.requests, m.duration, m.overhead, m.firstToken, m.tokens,
 		m.streams, m.upstream, m.upstreamIn, m.failovers, m.exceptions,
+		m.retries, m.cost, m.breakers, m.changes, m.waiting, m.waited,
 	}
 }
 
@@ -111,6 +136,46 @@ func (m *metrics) attach() {
 	StreamStop.Attach(func(e StreamStopped) { m.activeStreams(e.Provider).Dec() })
 	ProviderRequestStop.Attach(m.providerRequestStop)
 	Failover.Attach(func(e FailedOver) { m.failovers.WithLabelValues(e.Provider, e.Outcome).Inc() })
+	Retry.Attach(func(e Retried) { m.retries.WithLabelValues(e.Provider, e.Outcome).Inc() })
+	TargetAdd.Attach(m.targetAdd)
+	TargetRemove.Attach(m.targetRemove)
+	BreakerOpen.Attach(func(e BreakerOpened) { m.breakerChange(e.Provider, e.Model, "open", stateOpen) })
+	BreakerHalfOpen.Attach(func(e BreakerProbing) { m.breakerChange(e.Provider, e.Model, "half_open", stateHalfOpen) })
+	BreakerClose.Attach(func(e BreakerClosed) { m.breakerChange(e.Provider, e.Model, "closed", stateClosed) })
+	LineEnter.Attach(func(LineEntered) { m.waiting.Inc() })
+	LineLeave.Attach(func(e LineLeft) {
+		m.waiting.Dec()
+		m.waited.WithLabelValues(e.Outcome).Observe(e.Duration.Seconds())
+	})
+}
+
+// The values of breaker_state.
+const (
+	stateClosed   = 0
+	stateHalfOpen = 1
+	stateOpen     = 2
+)
+
+func (m *metrics) targetAdd(e TargetAdded) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.targets[e]++
+	m.breakers.WithLabelValues(e.Provider, e.Model).Set(stateClosed)
+}
+
+func (m *metrics) targetRemove(e TargetRemoved) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// A reload that changes a provider adds its targets anew before it removes the old ones.
+	if m.targets[TargetAdded(e)]--; m.targets[TargetAdded(e)] == 0 {
+		delete(m.targets, TargetAdded(e))
+		m.breakers.DeleteLabelValues(e.Provider, e.Model)
+	}
+}
+
+func (m *metrics) breakerChange(provider, model, to string, state float64) {
+	m.breakers.WithLabelValues(provider, model).Set(state)
+	m.changes.WithLabelValues(provider, model, to).Inc()
 }
 
 type requestKey struct {
@@ -150,6 +215,9 @@ func (m *metrics) requestStop(e RequestStopped) {
 	s.cached.Add(float64(e.CachedInputTokens))
 	s.output.Add(float64(e.OutputTokens))
 	s.reasoning.Add(float64(e.ReasoningTokens))
+	if e.CostUSD > 0 {
+		m.cost.WithLabelValues(e.Provider, model).Add(e.CostUSD) // no series where no price is known
+	}
 }
 
 // model bounds the values of the label.

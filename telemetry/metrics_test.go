@@ -83,7 +83,7 @@ func TestMetricsCountWhatIsEmitted(t *testing.T) {
 	name := unique("counting")
 	RequestStop.Emit(RequestStopped{
 		Route: "chat", Provider: name, Model: "m", Status: 200, Outcome: OutcomeOK, Duration: 2 * time.Second, Overhead: time.Millisecond,
-		InputTokens: 10, CachedInputTokens: 4, OutputTokens: 20, ReasoningTokens: 7, Attempts: 1,
+		InputTokens: 10, CachedInputTokens: 4, OutputTokens: 20, ReasoningTokens: 7, Attempts: 1, CostUSD: 0.5,
 	})
 	RequestStop.Emit(RequestStopped{
 		Route: "chat", Provider: name, Model: "m", Status: 200, Outcome: OutcomeOK, Duration: time.Second, InputTokens: 1, OutputTokens: 2,
@@ -92,6 +92,14 @@ func TestMetricsCountWhatIsEmitted(t *testing.T) {
 	ProviderRequestStop.Emit(ProviderRequestStopped{Provider: name, Status: 200, Outcome: OutcomeOK, Duration: time.Second})
 	ProviderRequestStop.Emit(ProviderRequestStopped{Provider: name, Outcome: OutcomeUnreachable, Duration: time.Second})
 	Failover.Emit(FailedOver{Provider: name, Outcome: OutcomeUnreachable})
+	Retry.Emit(Retried{Provider: name, Outcome: OutcomeUnreachable})
+	TargetAdd.Emit(TargetAdded{Provider: name, Model: "m"})
+	TargetAdd.Emit(TargetAdded{Provider: name, Model: "gone"})
+	TargetRemove.Emit(TargetRemoved{Provider: name, Model: "gone"})
+	TargetAdd.Emit(TargetAdded{Provider: name, Model: "m"})
+	TargetRemove.Emit(TargetRemoved{Provider: name, Model: "m"}) // the other one stays
+	BreakerOpen.Emit(BreakerOpened{Provider: name, Model: "m", OpenFor: time.Second})
+	BreakerHalfOpen.Emit(BreakerProbing{Provider: name, Model: "m"})
 	for range 3 {
 		StreamFirstToken.Emit(StreamFirstTokenSeen{Provider: name, Model: "m", Duration: 500 * time.Millisecond})
 	}
@@ -107,6 +115,11 @@ func TestMetricsCountWhatIsEmitted(t *testing.T) {
 		"tokens_total{model=m,type=cached_input}":                       4,
 		"tokens_total{model=m,type=output}":                             22,
 		"tokens_total{model=m,type=reasoning}":                          7,
+		"cost_usd_total{model=m}":                                       0.5,
+		"retries_total{outcome=unreachable}":                            1,
+		"breaker_state{model=m}":                                        1,
+		"breaker_transitions_total{model=m,state=open}":                 1,
+		"breaker_transitions_total{model=m,state=half_open}":            1,
 		"upstream_requests_total{outcome=ok,status=200}":                1,
 		"upstream_requests_total{outcome=unreachable,status=0}":         1,
 		"upstream_request_duration_seconds{} count":                     2,
@@ -198,6 +211,12 @@ func TestMetricsAreNamedAsPrometheusWishes(t *testing.T) {
 		ProviderRequestStop.Emit(ProviderRequestStopped{Provider: "linted", Outcome: outcome})
 		Failover.Emit(FailedOver{Provider: "linted", Outcome: outcome})
 	}
+	RequestStop.Emit(RequestStopped{Route: "chat", Provider: "linted", Model: "m", Outcome: OutcomeOK, CostUSD: 1})
+	Retry.Emit(Retried{Provider: "linted", Outcome: OutcomeUnreachable})
+	TargetAdd.Emit(TargetAdded{Provider: "linted", Model: "m"})
+	BreakerOpen.Emit(BreakerOpened{Provider: "linted", Model: "m"})
+	LineEnter.Emit(LineEntered{})
+	LineLeave.Emit(LineLeft{Outcome: OutcomeOK})
 	registry := registered(t)
 	families, err := registry.Gather()
 	if err != nil {

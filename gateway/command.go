@@ -1,0 +1,215 @@
+package gateway
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/runestone-gateway/runestone/breaker"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "runestone",
+		Usage: "<command>",
+		Short: "Commands for the LLM gateway",
+		CobraFunc: func(cmd *cobra.Command) {
+			status := &cobra.Command{
+				Use:   "status [--json] [--address <interface>] [--config <path> [--adapter <name>]]",
+				Short: "Shows what the running gateway does",
+				Long: `
+Prints the open requests, the line, the models, the providers with the states of
+their credentials, and the targets of the gateway that is running.
+
+A target is provider/model. provider/* stands for all models of a provider that the
+configuration does not name, and is listed once it has something to show.
+
+  BREAKER      the circuit breaker's state: closed (calls go through), half-open
+               (probes do), or open, and in how long the target is tried again
+  FAILED       the calls that failed, of those in the breaker's window
+  PAUSED       the rest of a pause that the target has asked for
+  IN FLIGHT    the calls under way, and how many there may be if there is a limit
+  WAITING      the requests in line for it
+  FIRST TOKEN  the recent time to the first token of streams
+  ANSWER       the recent time to the end of answers that are no streams
+
+It asks the admin endpoint at '` + caddy.DefaultAdminListen + `', unless --address or the
+configuration given with --config says another. With --json it prints what that
+answers.`,
+				Args: cobra.NoArgs,
+				RunE: caddycmd.WrapCommandFuncForCobra(printStatus),
+			}
+			status.Flags().BoolP("json", "j", false, "Print JSON")
+			status.Flags().StringP("address", "", "", "Address of the administration API listener (if --config is not used)")
+			status.Flags().StringP("config", "c", "", "Configuration file (if --address is not used)")
+			status.Flags().StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
+			cmd.AddCommand(status)
+		},
+	})
+}
+
+// printStatus is the command runestone status.
+func printStatus(flags caddycmd.Flags) (int, error) {
+	address, err := caddycmd.DetermineAdminAPIAddress(flags.String("address"), nil, flags.String("config"), flags.String("adapter"))
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("finding the admin endpoint's address: %w", err)
+	}
+	text, err := readStatus(address)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	var s statusReport
+	if err := json.Unmarshal(text, &s); err != nil {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("what answers at %s is not the admin endpoint of a Caddy with Runestone: %w", address, err)
+	}
+	if flags.Bool("json") {
+		_, err = os.Stdout.Write(text)
+	} else {
+		err = s.print(os.Stdout)
+	}
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("printing the status: %w", err)
+	}
+	return caddy.ExitCodeSuccess, nil
+}
+
+// readStatus returns what the admin endpoint at address says.
+func readStatus(address string) ([]byte, error) {
+	res, err := caddycmd.AdminAPIRequest(address, http.MethodGet, "/runestone/status", nil, nil)
+	if err != nil {
+		// The error has no type, but there is a status in it if there was an answer.
+		var status int
+		_, _ = fmt.Sscanf(err.Error(), "caddy responded with error: HTTP %d:", &status)
+		switch status {
+		case 0:
+			return nil, fmt.Errorf("no answer from the admin endpoint at %s; start Caddy, or give the endpoint's host:port or unix//path with --address, or its configuration with --config: %w", address, err)
+		case http.StatusNotFound:
+			return nil, fmt.Errorf("what answers at %s runs no gateway: its configuration has no runestone, or it is not Caddy's admin endpoint: %w", address, err)
+		}
+		return nil, fmt.Errorf("asking %s: %w", address, err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer of %s: %w", address, err)
+	}
+	return text, nil
+}
+
+// statusReport is Status as its JSON has it: the breakers' states are words.
+type statusReport struct {
+	Status
+	Targets []targetReport `json:"targets"`
+}
+
+type targetReport struct {
+	TargetStatus
+	Breaker breakerReport `json:"breaker"`
+}
+
+type breakerReport struct {
+	BreakerStatus
+	State string `json:"state"`
+}
+
+// nothing is what a cell shows that has nothing to say.
+const nothing = "-"
+
+// print writes the report as tables.
+func (s *statusReport) print(w io.Writer) error {
+	// An empty line ends a table: the columns after it have their own widths.
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "Open requests\t%d\n", s.OpenRequests)
+	fmt.Fprintf(t, "In line\t%d of %d\n", s.Line.Waiting, s.Line.Length)
+	fmt.Fprintf(t, "Models\t%s\n", cmp.Or(strings.Join(s.Models, ", "), nothing))
+
+	fmt.Fprintf(t, "\nPROVIDER\tCREDENTIAL\tSTATE\n")
+	for _, p := range s.Providers {
+		for _, c := range p.Credentials {
+			fmt.Fprintf(t, "%s\t%s\t%s\n", p.Name, c.Name, c.words())
+		}
+	}
+
+	fmt.Fprintf(t, "\nTARGET\tBREAKER\tFAILED\tPAUSED\tIN FLIGHT\tWAITING\tFIRST TOKEN\tANSWER\n")
+	for _, target := range s.Targets {
+		if target.Model == "" && target.idle() {
+			continue
+		}
+		fmt.Fprintf(t, "%s/%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", target.Provider, cmp.Or(target.Model, "*"),
+			target.Breaker.state(), target.Breaker.failed(), duration(target.Breaker.PausedFor),
+			target.inFlight(), target.Waiting, duration(target.FirstToken), duration(target.Whole))
+	}
+	return t.Flush()
+}
+
+// words is the state with all that belongs to it.
+func (c *credentialStatus) words() string {
+	text := c.State
+	if c.For > 0 {
+		join := " for "
+		if c.State == "refused" {
+			join = ", tried in "
+		}
+		text += join + duration(c.For)
+	}
+	if len(c.Models) > 0 {
+		text += ": " + strings.Join(c.Models, ", ")
+	}
+	return text
+}
+
+// idle reports whether nothing is known of the target but its name and limit.
+func (t *targetReport) idle() bool {
+	b := &t.Breaker
+	return b.State == breaker.Closed.String() && b.PausedFor == 0 && b.Calls == 0 &&
+		t.InFlight == 0 && t.Waiting == 0 && t.FirstToken == 0 && t.Whole == 0
+}
+
+func (t *targetReport) inFlight() string {
+	if t.Limit == 0 {
+		return strconv.Itoa(t.InFlight)
+	}
+	return fmt.Sprintf("%d of %d", t.InFlight, t.Limit)
+}
+
+func (b *breakerReport) state() string {
+	switch {
+	case b.State != breaker.Open.String():
+		return strings.ReplaceAll(b.State, "_", "-")
+	case b.OpenFor > 0:
+		return "open, tried in " + duration(b.OpenFor)
+	}
+	return "open, next call tries"
+}
+
+func (b *breakerReport) failed() string {
+	if b.Calls == 0 {
+		return nothing
+	}
+	return fmt.Sprintf("%d of %d", b.Failures, b.Calls)
+}
+
+// duration writes seconds as exactly as people want to know them: 340ms, 1.2s, 1m30s.
+func duration(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	switch {
+	case d <= 0:
+		return nothing
+	case d < time.Second:
+		return max(d.Round(time.Millisecond), time.Millisecond).String()
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}

@@ -1,0 +1,80 @@
+package handler
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/gateway"
+	"github.com/runestone-gateway/runestone/sse"
+	"github.com/runestone-gateway/runestone/telemetry"
+)
+
+// patience says how the client waits while no target can take its request: for
+// as long as the configuration lets it, or less where it asks for that. One that wants a stream
+// is kept awake by comments (WHATWG HTML, section 9.2.7), which SDKs pass over.
+func (x *exchange) patience() gateway.Patience {
+	p := gateway.Patience{Wait: max(0, x.app.LineWait())}
+	if wait, ok := preferredWait(x.r.Header["Prefer"]); ok && wait <= p.Wait {
+		p.Wait = wait
+		x.w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+	}
+	if x.req.Stream && x.kind != gateway.Other {
+		p.Beat = x.beat
+	}
+	return p
+}
+
+// preferredWait returns the preference "wait" (RFC 7240, section 4.3), in whole seconds.
+func preferredWait(prefer []string) (time.Duration, bool) {
+	for _, line := range prefer {
+		for preference := range strings.SplitSeq(line, ",") {
+			preference, _, _ = strings.Cut(preference, ";")
+			name, value, _ := strings.Cut(preference, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
+			return time.Duration(seconds) * time.Second, err == nil // the first one counts (section 2)
+		}
+	}
+	return 0, false
+}
+
+var waiting = []byte(": waiting\n\n")
+
+// beat tells the client of a stream that it is still in line. The first one sends the head.
+func (x *exchange) beat() {
+	if !x.begun {
+		x.begun = true
+		x.openStream()
+	}
+	_ = x.client.send(waiting) // if the client has gone, the request's context says so
+}
+
+// respondLate passes on what is no stream to a client that has been sent the head of one.
+func (x *exchange) respondLate(answer *gateway.Answer) {
+	body, err := io.ReadAll(io.LimitReader(answer, maxLateError))
+	told := dialect.ErrorIn(body)
+	switch {
+	case err != nil:
+		x.finish(answer, err)
+		_, told = answer.Told()
+	case told == nil:
+		told = &dialect.Error{Type: "server_error", Code: "unexpected_answer", Message: "The provider did not answer with a stream."}
+	}
+	x.outcome = telemetry.OutcomeError
+	x.sendError(told)
+}
+
+// maxLateError bounds the error of a provider, in bytes, that is put into an event.
+const maxLateError = 64 << 10
+
+// sendError ends a stream with an error.
+func (x *exchange) sendError(told *dialect.Error) {
+	x.status = http.StatusOK
+	_ = x.client.send(sse.AppendData(nil, told.AppendOpenAI(nil)))
+}
