@@ -55,6 +55,9 @@ type place struct {
 //		alias <name> <model>|<alias>|<provider>/<model>
 //		strict_models
 //		report_model requested|upstream
+//		breaker { ... }
+//		retry { ... }
+//		line { ... }
 //		timeouts { ... }
 //		max_body <size>
 //		drain_timeout <duration>
@@ -84,6 +87,9 @@ func (p *parser) app() block {
 		"alias":         many(p.alias),
 		"strict_models": once(set(&p.config.StrictModels)),
 		"report_model":  once(p.at("report_model", text(&p.config.ReportModel, "requested or upstream"))),
+		"breaker":       once(p.at("breaker", p.breaker)),
+		"retry":         once(p.at("retry", p.retry)),
+		"line":          once(p.at("line", p.line)),
 		"timeouts":      once(p.timeouts("timeouts", &p.config.Timeouts)),
 		"max_body":      once(p.at("max_body", size(&p.config.MaxBody))),
 		"drain_timeout": once(p.at("drain_timeout", duration(&p.config.DrainTimeout, "a duration such as 30s or 5m"))),

@@ -17,11 +17,16 @@ import (
 	_ "github.com/runestone-gateway/runestone/provider/openai"
 )
 
-// validate loads a configuration as `caddy validate` does.
+var variable = regexp.MustCompile(`\{env\.(\w+)\}`)
+
+// validate loads a configuration as `caddy validate` does, with a made-up value for
+// each variable that it names.
 func validate(t *testing.T, text []byte) {
 	t.Helper()
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
-	t.Setenv("OPENAI_API_KEY", "sk-test")
+	for _, match := range variable.FindAllSubmatch(text, -1) {
+		t.Setenv(string(match[1]), "made-up-value-of-"+string(match[1]))
+	}
 	config := new(caddy.Config)
 	if err := json.Unmarshal(text, config); err != nil {
 		t.Fatal(err)
@@ -119,7 +124,10 @@ func TestDocs(t *testing.T) {
 func TestEveryOptionIsDocumented(t *testing.T) {
 	full, docs := read(t, "../examples/full.Caddyfile"), read(t, "../docs/configuration.md")
 	p := parser{places: map[string]place{}}
-	for _, name := range append(p.app().names(), "api_key", "passthrough", "target", "policy", "connect", "first_byte", "idle", "total") {
+	for _, name := range append(p.app().names(),
+		"api_key", "max_concurrency", "adaptive", "floor", "ceiling", "initial", "passthrough", "connect", "first_byte", "idle", "total",
+		"target", "price", "capabilities", "weight", "context", "policy", "hedge",
+		"failures", "failure_ratio", "window", "open_for", "max_open_for", "half_open", "slow_call", "attempts", "backoff", "budget", "wait", "length") {
 		if !strings.Contains(full, name+" ") && !strings.Contains(full, name+"\n") {
 			t.Errorf("full.Caddyfile does not show %s", name)
 		}
@@ -140,6 +148,9 @@ func jsonNames(t reflect.Type) []string {
 	case reflect.Struct:
 		for field := range t.Fields() {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if name == "-" {
+				continue
+			}
 			names = append(append(names, name), jsonNames(field.Type)...)
 		}
 	}

@@ -2,6 +2,7 @@ package caddyfile
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -13,8 +14,9 @@ import (
 // model reads a name that clients ask for and who serves it. Syntax:
 //
 //	model <name> {
-//		target <provider>/<model>
+//		target <provider>/<model> { ... }
 //		policy <policy> ...
+//		hedge  after <duration> | off
 //	}
 func (p *parser) model(d *caddyfile.Dispenser) error {
 	name, path, err := newName(p, d, "models", p.config.Models)
@@ -25,15 +27,24 @@ func (p *parser) model(d *caddyfile.Dispenser) error {
 	err = block{name: "model", options: map[string]option{
 		"target": many(p.target(path, m)),
 		"policy": once(p.at(path+".policy", policyOf(m))),
+		"hedge":  once(p.at(path+".hedge_after", hedge(&m.HedgeAfter))),
 	}}.parse(d)
 	p.config.Models = with(p.config.Models, name, m)
 	return err
 }
 
-// target reads one target of m. A model may hold slashes, a provider's name not.
+// target reads one target of m. A model may hold slashes, a provider's name not. Syntax:
+//
+//	target <provider>/<model> {
+//		price        <input> <output> [<cached input>]
+//		capabilities <name>...
+//		weight       <count>
+//		context      <tokens>
+//	}
 func (p *parser) target(path string, m *gateway.Model) parseFunc {
 	return func(d *caddyfile.Dispenser) error {
-		p.mark(fmt.Sprintf("%s.targets[%d]", path, len(m.Targets)), d)
+		path := fmt.Sprintf("%s.targets[%d]", path, len(m.Targets))
+		p.mark(path, d)
 		arg, err := argument(d, "provider/model")
 		if err != nil {
 			return err
@@ -41,7 +52,40 @@ func (p *parser) target(path string, m *gateway.Model) parseFunc {
 		t := new(policy.Target)
 		t.Provider, t.Model, _ = strings.Cut(arg, "/")
 		m.Targets = append(m.Targets, t)
-		return block{name: "target"}.parse(d)
+		return block{name: "target", options: map[string]option{
+			"price":        once(p.at(path+".price", price(t))),
+			"capabilities": once(p.at(path+".capabilities", capabilities(t))),
+			"weight":       once(p.at(path+".weight", number(&t.Weight, "3"))),
+			"context":      once(p.at(path+".context", number(&t.Context, "128000"))),
+		}}.parse(d)
+	}
+}
+
+func price(t *policy.Target) parseFunc {
+	usd := func(v *float64) setter {
+		return func(arg string) bool {
+			parsed, err := strconv.ParseFloat(arg, 64)
+			*v = parsed
+			return err == nil
+		}
+	}
+	return func(d *caddyfile.Dispenser) error {
+		t.Price = new(policy.Price)
+		cached := func(arg string) bool {
+			t.Price.CachedInput = new(float64)
+			return usd(t.Price.CachedInput)(arg)
+		}
+		return values("USD per million tokens, of input, output and perhaps cached input, such as 3.00 15.00 0.30", 2,
+			usd(&t.Price.Input), usd(&t.Price.Output), cached)(d)
+	}
+}
+
+func capabilities(t *policy.Target) parseFunc {
+	return func(d *caddyfile.Dispenser) error {
+		if t.Capabilities = d.RemainingArgs(); len(t.Capabilities) == 0 {
+			return d.Err("capabilities needs what the model can do, such as chat tools vision")
+		}
+		return nil
 	}
 }
 

@@ -6,13 +6,15 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/runestone-gateway/runestone/breaker"
 	"github.com/runestone-gateway/runestone/gateway"
 )
 
 // provider reads one upstream API. Syntax:
 //
 //	provider <name> [<adapter>] {
-//		api_key <key>
+//		api_key <key> [weight <count>]
+//		max_concurrency <calls>|adaptive { ... }
 //		passthrough
 //		timeouts { ... }
 //		<options of the adapter>
@@ -48,9 +50,10 @@ func (p *parser) provider(d *caddyfile.Dispenser) error {
 // providerBlock reads the options that every provider has into v and returns the others.
 func (p *parser) providerBlock(d *caddyfile.Dispenser, path string, v *gateway.Provider) (*leftover, error) {
 	common := block{name: "provider", options: map[string]option{
-		"api_key":     many(p.apiKey(path, v)),
-		"passthrough": once(p.at(path+".passthrough", set(&v.Passthrough))),
-		"timeouts":    once(p.timeouts(path+".timeouts", &v.Timeouts)),
+		"api_key":         many(p.apiKey(path, v)),
+		"max_concurrency": once(p.maxConcurrency(path+".max_concurrency", v)),
+		"passthrough":     once(p.at(path+".passthrough", set(&v.Passthrough))),
+		"timeouts":        once(p.timeouts(path+".timeouts", &v.Timeouts)),
 	}}
 	own := &leftover{tokens: []caddyfile.Token{d.Token()}, common: common.names()}
 	common.other = own.add
@@ -65,16 +68,54 @@ func (p *parser) providerBlock(d *caddyfile.Dispenser, path string, v *gateway.P
 	return own, nil
 }
 
+// apiKey reads a credential. Whatever stands behind it may be one too, so errors
+// quote nothing.
 func (p *parser) apiKey(path string, v *gateway.Provider) parseFunc {
 	return func(d *caddyfile.Dispenser) error {
 		p.mark(fmt.Sprintf("%s.api_keys[%d]", path, len(v.APIKeys)), d)
-		key, err := argument(d, "a key, best as a placeholder such as {env.OPENAI_API_KEY}")
-		if err == nil && d.NextArg() { // which may be a secret: it stays out of the error
-			err = d.Err("api_key takes one key; for several, repeat the option")
+		var key gateway.APIKey
+		args := d.RemainingArgs()
+		weighted := len(args) == 3 && args[1] == "weight" && count(&key.Weight)(args[2])
+		switch {
+		case len(args) == 0 || args[0] == "":
+			return d.Err("api_key needs a key, best as a placeholder such as {env.OPENAI_API_KEY}")
+		case len(args) > 1 && !weighted:
+			return d.Err("api_key takes one key and perhaps its weight, such as: api_key {env.NAME} weight 3; for several keys, repeat the option")
 		}
+		key.Key = args[0]
 		v.APIKeys = append(v.APIKeys, key)
-		return err
+		return nil
 	}
+}
+
+// maxConcurrency reads how many calls a target has at a time. Syntax:
+//
+//	max_concurrency <calls>
+//	max_concurrency adaptive {
+//		floor   <calls>
+//		ceiling <calls>
+//		initial <calls>
+//	}
+func (p *parser) maxConcurrency(path string, v *gateway.Provider) parseFunc {
+	return p.at(path, func(d *caddyfile.Dispenser) error {
+		l := new(breaker.LimitConfig)
+		v.MaxConcurrency = l
+		err := values("a whole number above 0, such as 20, or adaptive", 1, func(arg string) bool {
+			l.Adaptive = arg == "adaptive"
+			return l.Adaptive || count(&l.Ceiling)(arg)
+		})(d)
+		if err != nil || !l.Adaptive {
+			return err
+		}
+		calls := func(name string, v *int) option {
+			return once(p.at(path+"."+name, number(v, "20")))
+		}
+		return block{name: "max_concurrency", options: map[string]option{
+			"floor":   calls("floor", &l.Floor),
+			"ceiling": calls("ceiling", &l.Ceiling),
+			"initial": calls("initial", &l.Initial),
+		}}.parse(d)
+	})
 }
 
 // leftover is what a provider's block holds for its adapter.

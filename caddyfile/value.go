@@ -2,6 +2,7 @@ package caddyfile
 
 import (
 	"math"
+	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -35,53 +36,85 @@ func text(v *string, what string) parseFunc {
 	}
 }
 
-// duration reads a duration longer than zero, since in JSON zero would be the default.
-func duration(v *caddy.Duration, what string) parseFunc {
+// setter takes one argument, and reports whether it is of the right form.
+type setter func(arg string) bool
+
+// values reads an argument for each of the setters; the first least of them
+// must be there. what says what they are, for errors.
+func values(what string, least int, setters ...setter) parseFunc {
 	return func(d *caddyfile.Dispenser) error {
 		option := d.Val()
-		arg, err := argument(d, what)
-		if err != nil {
-			return err
-		}
-		parsed, err := caddy.ParseDuration(arg)
-		if err != nil || parsed <= 0 {
-			return d.Errf("%s is '%s'; write %s", option, arg, what)
-		}
-		*v = caddy.Duration(parsed)
-		return nil
-	}
-}
-
-// timeout reads a duration, or the word off, which in JSON is a negative one.
-func timeout(v *caddy.Duration) parseFunc {
-	return func(d *caddyfile.Dispenser) error {
-		if d.NextArg() {
-			if d.Val() == "off" {
-				*v = -1
+		for i, set := range setters {
+			if !d.NextArg() {
+				if i < least {
+					return d.Errf("%s needs %s", option, what)
+				}
 				return nil
 			}
-			d.Prev()
+			if !set(d.Val()) {
+				return d.Errf("%s is '%s'; write %s", option, d.Val(), what)
+			}
 		}
-		return duration(v, "a duration such as 5s or 10m, or off")(d)
+		return nil
 	}
 }
 
-const sizeExample = "a size in one word such as 512KiB or 32MiB"
-
-func size(v *int64) parseFunc {
+// orOff reads the word off, which in JSON is a negative number, or else what parse reads.
+func orOff[N caddy.Duration | int | float64](v *N, parse parseFunc) parseFunc {
 	return func(d *caddyfile.Dispenser) error {
-		option := d.Val()
-		arg, err := argument(d, sizeExample)
-		if err != nil {
-			return err
+		if next(d).Text != "off" || !d.NextArg() {
+			return parse(d)
 		}
-		parsed, err := humanize.ParseBytes(arg)
-		if err != nil || parsed == 0 || parsed > math.MaxInt64 {
-			return d.Errf("%s is '%s'; write %s", option, arg, sizeExample)
-		}
-		*v = int64(parsed)
+		*v = -1
 		return nil
 	}
+}
+
+// span takes a duration. Like every number that follows, it is more than zero,
+// since in JSON zero would be the default.
+func span[D ~int64](v *D) setter {
+	return func(arg string) bool {
+		parsed, err := caddy.ParseDuration(arg)
+		*v = D(parsed)
+		return err == nil && parsed > 0
+	}
+}
+
+// count takes a whole number.
+func count(v *int) setter {
+	return func(arg string) bool {
+		parsed, err := strconv.Atoi(arg)
+		*v = parsed
+		return err == nil && parsed > 0
+	}
+}
+
+// share takes a number that may have a fraction.
+func share(v *float64) setter {
+	return func(arg string) bool {
+		parsed, err := strconv.ParseFloat(arg, 64)
+		*v = parsed
+		return err == nil && parsed > 0
+	}
+}
+
+func number(v *int, example string) parseFunc {
+	return values("a whole number above 0, such as "+example, 1, count(v))
+}
+
+func duration[D ~int64](v *D, what string) parseFunc { return values(what, 1, span(v)) }
+
+// timeout reads a duration, or off.
+func timeout(v *caddy.Duration) parseFunc {
+	return orOff(v, duration(v, "a duration such as 5s or 10m, or off"))
+}
+
+func size(v *int64) parseFunc {
+	return values("a size in one word such as 512KiB or 32MiB", 1, func(arg string) bool {
+		parsed, err := humanize.ParseBytes(arg)
+		*v = int64(parsed)
+		return err == nil && parsed > 0 && parsed <= math.MaxInt64
+	})
 }
 
 // timeouts reads what bounds upstream calls. Syntax:
