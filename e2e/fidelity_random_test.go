@@ -52,7 +52,7 @@ func randomCuts(rng *rand.Rand, length, n int) []int {
 }
 
 // randomCases is how many of each campaign are run.
-const randomCases = 300
+const randomCases = 100
 
 // TestRandomStreams makes up event streams and how they are cut.
 func TestRandomStreams(t *testing.T) {

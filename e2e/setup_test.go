@@ -57,8 +57,20 @@ func oneProvider(up *upstream, more ...string) setup {
 			target up/gpt-upstream
 		}
 		alias fast smart
-		%s`, up.URL(), upstreamKey, strings.Join(more, "\n"))}
+		%s
+		%s`, up.URL(), upstreamKey, steady, strings.Join(more, "\n"))}
 }
+
+// steady keeps the gateway from learning: in tests that have a provider fail on
+// purpose, one failure should not tell on what comes after it.
+const steady = `
+	breaker {
+		failures off
+		failure_ratio off
+	}
+	line {
+		wait off
+	}`
 
 // twoTargets is a model named smart that the first upstream serves, and the second
 // when the first cannot.
@@ -77,7 +89,8 @@ func twoTargets(first, second string, more ...string) setup {
 			target first/gpt-first
 			target second/gpt-second
 		}
-		%s`, first, upstreamKey, second, upstreamKey, strings.Join(more, "\n"))}
+		%s
+		%s`, first, upstreamKey, second, upstreamKey, steady, strings.Join(more, "\n"))}
 }
 
 var ports struct {
