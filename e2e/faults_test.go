@@ -35,7 +35,7 @@ type fault struct {
 
 // The limits of the fault matrix.
 const (
-	faultTimeouts = "timeouts {\nconnect 1s\nfirst_byte 400ms\nidle 400ms\ntotal 1200ms\n}"
+	faultTimeouts = "timeouts {\nconnect 1s\nfirst_byte 1s\nidle 1s\ntotal 3s\n}"
 	faultOptions  = quick + "\nbreaker {\nfailures 3\nopen_for 40s\n}\nline {\nwait 2s\n}"
 )
 
@@ -55,7 +55,7 @@ var faults = []fault{
 	{name: "silence instead of a stream's headers", only: "stream", play: (*exchange).hang,
 		status: 504, code: "timeout", calls: [2]int{1, 1}, counts: true},
 	{name: "silence instead of an answer's headers", only: "whole", play: (*exchange).hang,
-		status: 504, code: "timeout", calls: [2]int{1, 1}, counts: true, options: "timeouts {\ntotal 400ms\n}"},
+		status: 504, code: "timeout", calls: [2]int{1, 1}, counts: true, options: "timeouts {\ntotal 1s\n}"},
 	{name: "silence before the first event", only: "stream", play: func(x *exchange) { x.sse(); x.hang() },
 		status: 504, code: "timeout", calls: [2]int{1, 1}, counts: true},
 	{name: "silence in the midst of the stream", only: "stream", play: func(x *exchange) { firstWord(x); x.hang() },
