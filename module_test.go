@@ -81,9 +81,9 @@ var mayImport = []struct {
 	{"gateway", []string{
 		"policy", "provider", "catalog", "dialect", "sse", "telemetry", "h1", "breaker", "overflow", "keys",
 	}},
-	{"handler", []string{"gateway", "provider", "dialect", "sse", "telemetry", "h1"}},
+	{"handler", []string{"gateway", "provider", "dialect", "sse", "telemetry", "h1", "overflow"}},
 	{"dashboard", []string{"gateway"}},
-	{"caddyfile", []string{"gateway", "handler", "policy", "provider", "breaker"}},
+	{"caddyfile", []string{"gateway", "handler", "policy", "provider", "breaker", "overflow"}},
 	{"", []string{"*"}},
 	{"cmd/caddy", []string{""}},
 

@@ -25,14 +25,27 @@ func init() {
 
 // parseHandler sets up the handler from Caddyfile tokens. Syntax:
 //
-//	runestone [<matcher>]
+//	runestone [<matcher>] {
+//		overflow [always|opt_in]
+//	}
 func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // directive name
-	if h.NextArg() || h.NextBlock(0) {
-		return nil, h.Errf("unexpected '%s': the directive runestone takes only a matcher, "+
-			"and options belong to the global option runestone in the braces at the top of the file", h.Val())
+	if h.NextArg() {
+		return nil, global(h.Dispenser)
 	}
-	return new(handler.Handler), nil
+	v := new(handler.Handler)
+	err := block{
+		name:    "the directive runestone",
+		options: map[string]option{"overflow": once(handlerOverflow(&v.Overflow))},
+		other:   global,
+	}.parse(h.Dispenser)
+	return v, err
+}
+
+// global refuses what stands in the directive.
+func global(d *caddyfile.Dispenser) error {
+	return d.Errf("unexpected '%s': the directive runestone takes only a matcher and the option overflow, "+
+		"and all else belongs to the global option runestone in the braces at the top of the file", d.Val())
 }
 
 // parser fills a Config and remembers where each part of it was written.
@@ -61,6 +74,7 @@ type place struct {
 //		timeouts { ... }
 //		max_body <size>
 //		drain_timeout <duration>
+//		overflow off|{ ... }
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // option name
@@ -93,6 +107,7 @@ func (p *parser) app() block {
 		"timeouts":      once(p.timeouts("timeouts", &p.config.Timeouts)),
 		"max_body":      once(p.at("max_body", size(&p.config.MaxBody))),
 		"drain_timeout": once(p.at("drain_timeout", duration(&p.config.DrainTimeout, "a duration such as 30s or 5m"))),
+		"overflow":      once(p.at("overflow", p.overflow)),
 	}}
 }
 

@@ -48,3 +48,19 @@ func (g *guest) parse(tokens []caddyfile.Token) (json.RawMessage, error) {
 	}
 	return raw, nil
 }
+
+// module reads the name of a guest, and what is its own, into raw.
+func module(kind, namespace, example string, raw *json.RawMessage) parseFunc {
+	return func(d *caddyfile.Dispenser) error {
+		if _, err := argument(d, "a name, such as "+example); err != nil {
+			return err
+		}
+		g := guest{kind: kind, namespace: namespace}
+		err := g.find(d, "")
+		if err != nil {
+			return err
+		}
+		*raw, err = g.parse(d.NextSegment())
+		return err
+	}
+}

@@ -13,6 +13,7 @@ func init() {
 	caddy.RegisterModule(acme{})
 	caddy.RegisterModule(mute{})
 	caddy.RegisterModule(dice{})
+	caddy.RegisterModule(shelf{})
 }
 
 // acme is an adapter with options and a block of its own.
@@ -84,6 +85,29 @@ func (v *dice) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.NextBlock(0) {
 		if v.Loaded = d.Val() == "loaded"; !v.Loaded {
 			return d.Errf("dice has no option '%s'", d.Val())
+		}
+	}
+	return nil
+}
+
+// shelf is a queue with an argument and a block.
+type shelf struct {
+	Room  string `json:"room,omitempty"`
+	Dusty bool   `json:"dusty,omitempty"`
+}
+
+func (shelf) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "runestone.queues.shelf", New: func() caddy.Module { return new(shelf) }}
+}
+
+func (v *shelf) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		v.Room = d.Val()
+	}
+	for d.NextBlock(0) {
+		if v.Dusty = d.Val() == "dusty"; !v.Dusty {
+			return d.Errf("shelf has no option '%s'", d.Val())
 		}
 	}
 	return nil

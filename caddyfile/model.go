@@ -26,7 +26,7 @@ func (p *parser) model(d *caddyfile.Dispenser) error {
 	m := new(gateway.Model)
 	err = block{name: "model", options: map[string]option{
 		"target": many(p.target(path, m)),
-		"policy": once(p.at(path+".policy", policyOf(m))),
+		"policy": once(p.at(path+".policy", module("policy", "runestone.policies", "failover", &m.PolicyRaw))),
 		"hedge":  once(p.at(path+".hedge_after", hedge(&m.HedgeAfter))),
 	}}.parse(d)
 	p.config.Models = with(p.config.Models, name, m)
@@ -86,22 +86,6 @@ func capabilities(t *policy.Target) parseFunc {
 			return d.Err("capabilities needs what the model can do, such as chat tools vision")
 		}
 		return nil
-	}
-}
-
-// policyOf reads how m chooses among its targets; the policy parses itself.
-func policyOf(m *gateway.Model) parseFunc {
-	return func(d *caddyfile.Dispenser) error {
-		if _, err := argument(d, "a name, such as failover"); err != nil {
-			return err
-		}
-		chosen := guest{kind: "policy", namespace: "runestone.policies"}
-		err := chosen.find(d, "")
-		if err != nil {
-			return err
-		}
-		m.PolicyRaw, err = chosen.parse(d.NextSegment())
-		return err
 	}
 }
 

@@ -55,6 +55,7 @@ func (c *Config) Check() []Problem {
 	k.models()
 	k.aliases()
 	k.limits()
+	k.overflow()
 	return k.problems
 }
 

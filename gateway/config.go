@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/runestone-gateway/runestone/breaker"
+	"github.com/runestone-gateway/runestone/overflow"
 	"github.com/runestone-gateway/runestone/policy"
 )
 
@@ -75,6 +76,11 @@ type Config struct {
 	// grace_period of Caddy's shortens it, so that no stream is cut without
 	// its error event. Default 30s.
 	DrainTimeout caddy.Duration `json:"drain_timeout,omitempty"`
+
+	// Overflow is how requests are made durable that nobody can serve now, and run
+	// later. Without it, the defaults hold, and the queue is opened when it is first
+	// needed; with it, when the app starts.
+	Overflow *overflow.Config `json:"overflow,omitempty"`
 }
 
 // Provider is one upstream API.

@@ -25,6 +25,12 @@ func init() { caddy.RegisterModule(new(Handler)) }
 // Handler serves OpenAI's API under /v1/ through the app runestone. Every other
 // path goes to the next handler.
 type Handler struct {
+	// Overflow, unless it is "", queues what arrives here without asking a provider:
+	// "always" every request, "opt_in" those that ask for it with Prefer:
+	// respond-async, while others get 429. It is for routes that only see what
+	// was refused elsewhere, such as by a rate limit. Default "".
+	Overflow string `json:"overflow,omitempty"`
+
 	app *gateway.App
 }
 
