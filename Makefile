@@ -23,8 +23,10 @@ GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLAN
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
+CONFIG ?= examples/quickstart.Caddyfile
+
 .PHONY: run
-run: ports build ## Run the gateway of examples/quickstart.Caddyfile
+run: ports build ## Run the gateway of CONFIG, by default examples/quickstart.Caddyfile
 	@echo
 	@echo 'Runestone will listen on http://localhost:4000 for calls to models, and on'
 	@echo 'http://localhost:2019, for this machine only, for control and metrics. With OPENAI_API_KEY'
@@ -34,7 +36,7 @@ run: ports build ## Run the gateway of examples/quickstart.Caddyfile
 	@echo "  curl http://localhost:4000/v1/chat/completions -H 'Content-Type: application/json' \\"
 	@echo "    -d '{\"model\": \"gpt-4o-mini\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'"
 	@echo
-	@bin/caddy-dev run --config examples/quickstart.Caddyfile --adapter caddyfile
+	@bin/caddy-dev run --config $(CONFIG) --adapter caddyfile
 
 # Only bash can ask for a port without help; where there is none, Caddy itself says
 # what is wrong, though less plainly.
@@ -62,8 +64,12 @@ caddy: check-manifest ## Build bin/caddy with xcaddy from xcaddy.json, for use
 		xargs -0 $(XCADDY) build --output bin/caddy
 
 .PHONY: test
-test: ## Run every test, end-to-end tests included, and say what was skipped; RACE=1 for the race detector
+test: redis ## Run every test, end-to-end tests included, and say what was skipped; RACE=1 for the race detector
 	go run ./.ci/testreport $(if $(RACE),-race) ./... ./.ci/testreport
+
+.PHONY: redis
+redis: # The server that the tests of the Redis queue start; without one they are skipped
+	@if command -v bash >/dev/null; then bash .ci/redis; fi
 
 .PHONY: race
 race: ## Run every test with the race detector
@@ -76,6 +82,10 @@ fuzz: ## Fuzz each fuzz target for FUZZTIME (30s)
 .PHONY: bench
 bench: ## Measure the gateway against Caddy's own reverse_proxy
 	go run ./bench
+
+.PHONY: bench-overflow
+bench-overflow: redis ## Measure the queues of overflow
+	go test -run '^$$' -bench . -benchtime 3s ./overflow/...
 
 .PHONY: conformance
 conformance: ## Run the official SDKs against the gateway, if npm is there

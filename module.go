@@ -7,6 +7,7 @@
 //	http.reverse_proxy.circuit_breakers.runestone      breaker/
 //	runestone.providers.*     upstream APIs           provider/
 //	runestone.policies.*      choice of target        policy/
+//	runestone.queues.*        where overflow waits    overflow/
 //
 // and the Caddyfile's directive and global option, caddyfile/. A request goes
 // from handler to gateway to provider. Packages import only downward; a test holds the rule.
@@ -17,6 +18,7 @@ import (
 	_ "github.com/runestone-gateway/runestone/caddyfile"
 	_ "github.com/runestone-gateway/runestone/gateway"
 	_ "github.com/runestone-gateway/runestone/handler"
+	_ "github.com/runestone-gateway/runestone/overflow/boltqueue"
 	_ "github.com/runestone-gateway/runestone/policy"
 	_ "github.com/runestone-gateway/runestone/provider/mock"
 	_ "github.com/runestone-gateway/runestone/provider/openai"

@@ -1,6 +1,7 @@
 package caddyfile
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -11,8 +12,10 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/mholt/caddy-ratelimit"
 
 	"github.com/runestone-gateway/runestone/gateway"
+	_ "github.com/runestone-gateway/runestone/overflow/boltqueue"
 	_ "github.com/runestone-gateway/runestone/provider/mock"
 	_ "github.com/runestone-gateway/runestone/provider/openai"
 )
@@ -25,7 +28,14 @@ func validate(t *testing.T, text []byte) {
 	t.Helper()
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	for _, match := range variable.FindAllSubmatch(text, -1) {
-		t.Setenv(string(match[1]), "made-up-value-of-"+string(match[1]))
+		value := "made-up-value-of-" + string(match[1])
+		switch string(match[1]) {
+		case "CALLBACK_SECRET":
+			value = "whsec_" + base64.StdEncoding.EncodeToString([]byte(value))
+		case "REDIS_URL":
+			value = "redis://127.0.0.1:6379/0"
+		}
+		t.Setenv(string(match[1]), value)
 	}
 	config := new(caddy.Config)
 	if err := json.Unmarshal(text, config); err != nil {

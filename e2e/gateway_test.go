@@ -92,6 +92,16 @@ func (g *gateway) command(args ...string) *exec.Cmd {
 
 func (g *gateway) launch(s setup) {
 	g.t.Helper()
+	g.spawn(s)
+	if err := g.awaitServing(30 * time.Second); err != nil {
+		_ = g.cmd.Process.Kill()
+		g.t.Fatalf("the gateway does not serve: %v\n%s", err, g.stderr.String())
+	}
+}
+
+// spawn starts the process and does not wait until it serves.
+func (g *gateway) spawn(s setup) {
+	g.t.Helper()
 	file := filepath.Join(g.dir, "Caddyfile")
 	if err := os.WriteFile(file, []byte(s.render(g.admin, g.site)), 0o600); err != nil {
 		g.t.Fatal(err)
@@ -107,10 +117,6 @@ func (g *gateway) launch(s setup) {
 		g.exitCode = g.cmd.ProcessState.ExitCode()
 		close(g.exited)
 	}()
-	if err := g.awaitServing(30 * time.Second); err != nil {
-		_ = g.cmd.Process.Kill()
-		g.t.Fatalf("the gateway does not serve: %v\n%s", err, g.stderr.String())
-	}
 }
 
 // awaitServing polls until the site and the admin endpoint answer.
@@ -200,16 +206,22 @@ func (g *gateway) awaitExit(limit time.Duration) int {
 
 var alarm = regexp.MustCompile(`WARNING: DATA RACE|(?m)^panic: |fatal error: |panic serving|runtime error: `)
 
+// wantNoAlarm fails the test if the process has reported a race or a panic.
+func (g *gateway) wantNoAlarm() {
+	g.t.Helper()
+	if log := g.stderr.String() + g.stdout.String(); alarm.MatchString(log) {
+		at := alarm.FindStringIndex(log)[0]
+		g.t.Errorf("the gateway's log reports:\n%s", log[max(0, at-200):min(len(log), at+6000)])
+	}
+}
+
 // finish is the end of every test's gateway.
 func (g *gateway) finish() {
 	g.terminate()
 	if code := g.awaitExit(20 * time.Second); code != 0 {
 		g.t.Errorf("the gateway exited with %d", code)
 	}
-	if log := g.stderr.String() + g.stdout.String(); alarm.MatchString(log) {
-		at := alarm.FindStringIndex(log)[0]
-		g.t.Errorf("the gateway's log reports:\n%s", log[max(0, at-200):min(len(log), at+6000)])
-	}
+	g.wantNoAlarm()
 	if g.t.Failed() {
 		g.t.Logf("the end of the gateway's log:\n%s", g.tail())
 	}

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"cmp"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -20,6 +18,8 @@ func init() { caddy.RegisterModule(new(adminAPI)) }
 // adminAPI is admin.api.runestone: what Caddy's admin endpoint says of the gateway.
 //
 //	GET /runestone/status   providers, models, and how many requests are open
+//
+// and what jobsAPI adds to that.
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -41,7 +41,8 @@ func (*adminAPI) Provision(ctx caddy.Context) error {
 
 // Routes implements caddy.AdminRouter.
 func (api *adminAPI) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: "/runestone/status", Handler: caddy.AdminHandlerFunc(api.status)}}
+	jobs := &jobsAPI{activeDeferrals}
+	return append(jobs.routes(), caddy.AdminRoute{Pattern: "/runestone/status", Handler: only(http.MethodGet, api.status)})
 }
 
 // Status is what /runestone/status answers.
@@ -58,6 +59,8 @@ type Status struct {
 	// OpenRequests is how many requests of clients are under way, those of
 	// earlier configurations included.
 	OpenRequests int64 `json:"open_requests"`
+	// Overflow is the queue, nil unless it is open.
+	Overflow *OverflowStatus `json:"overflow,omitempty"`
 }
 
 // ProviderStatus is a provider at one moment.
@@ -143,16 +146,13 @@ func (s *targetState) status() TargetStatus {
 }
 
 func (*adminAPI) status(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodGet {
-		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("use GET, not %s", r.Method)}
-	}
-	// Asked anew: the app that serves may be of an earlier configuration than this.
-	app, err := caddy.ActiveContext().AppIfConfigured("runestone")
+	app, err := activeApp()
 	if err != nil {
-		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("the app runestone is not running: %w", err)}
+		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(app.(*App).status())
+	s := app.status()
+	s.Overflow = app.overflowStatus(r.Context())
+	return writeJSON(w, s)
 }
 
 // Interface guards

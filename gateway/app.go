@@ -40,6 +40,7 @@ type App struct {
 	retry       Retry // with the defaults filled in
 	line        Line
 	budget      *budget
+	jobs        deferral
 }
 
 // CaddyModule returns the Caddy module information.
@@ -72,6 +73,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.choosePassthrough()
+	if err := a.loadOverflow(ctx); err != nil {
+		return err
+	}
 	if err := telemetry.Register(ctx.GetMetricsRegistry()); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
@@ -298,27 +302,31 @@ func (a *App) watchExit(ctx caddy.Context) error {
 	if limit == 0 {
 		limit = time.Duration(DefaultDrainTimeout)
 	}
-	return module.(*caddyevents.App).On("stopping", &exitWatcher{ctx: ctx, limit: limit, logger: a.logger})
+	return module.(*caddyevents.App).On("stopping", &exitWatcher{ctx: ctx, app: a, limit: limit, logger: a.logger})
 }
 
 // Start has what outlives configurations follow this one, now that it has been
-// accepted. There is nothing else to start: requests are served by the goroutines that bring them.
+// accepted, and begins to drain the queue. Requests are served by the goroutines that bring them.
 func (a *App) Start() error {
 	for _, s := range a.states {
 		s.update(a.breakerConfig(), s.up.limit)
 	}
-	return nil
+	return a.startOverflow()
 }
 
-// Stop has nothing to stop. What is open goes on, with what it needs.
-func (a *App) Stop() error { return nil }
+// Stop ends the drain, unless a newer configuration goes on with it. What is open
+// goes on, with what it needs; queued requests that run do for a while if the process exits.
+func (a *App) Stop() error {
+	a.finishOverflow()
+	return nil
+}
 
 // Cleanup lets go of what is shared with other configurations. Answers that
 // are still open keep their connections.
 func (a *App) Cleanup() error {
 	held := a.transports
 	a.transports = nil
-	var errs []error
+	errs := []error{a.releaseOverflow()}
 	for _, up := range a.upstreams {
 		up.keys.release()
 	}

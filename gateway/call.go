@@ -185,6 +185,7 @@ func (c *call) settle(outcome string) {
 		what = breaker.Failure
 	}
 	state := c.pass.t.state
+	c.pass.leave()
 	latency := c.first
 	if latency == 0 && what == breaker.Success {
 		latency = clock() - c.start

@@ -29,8 +29,9 @@ func init() {
 				Use:   "status [--json] [--address <interface>] [--config <path> [--adapter <name>]]",
 				Short: "Shows what the running gateway does",
 				Long: `
-Prints the open requests, the line, the models, the providers with the states of
-their credentials, and the targets of the gateway that is running.
+Prints the open requests, the line, the overflow queue if it is in use, the models,
+the providers with the states of their credentials, and the targets of the gateway
+that is running.
 
 A target is provider/model. provider/* stands for all models of a provider that the
 configuration does not name, and is listed once it has something to show.
@@ -54,7 +55,7 @@ answers.`,
 			status.Flags().StringP("address", "", "", "Address of the administration API listener (if --config is not used)")
 			status.Flags().StringP("config", "c", "", "Configuration file (if --address is not used)")
 			status.Flags().StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
-			cmd.AddCommand(status)
+			cmd.AddCommand(status, newJobsCommand())
 		},
 	})
 }
@@ -65,7 +66,7 @@ func printStatus(flags caddycmd.Flags) (int, error) {
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("finding the admin endpoint's address: %w", err)
 	}
-	text, err := readStatus(address)
+	text, err := askAdmin(address, http.MethodGet, "/runestone/status")
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
@@ -82,29 +83,6 @@ func printStatus(flags caddycmd.Flags) (int, error) {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("printing the status: %w", err)
 	}
 	return caddy.ExitCodeSuccess, nil
-}
-
-// readStatus returns what the admin endpoint at address says.
-func readStatus(address string) ([]byte, error) {
-	res, err := caddycmd.AdminAPIRequest(address, http.MethodGet, "/runestone/status", nil, nil)
-	if err != nil {
-		// The error has no type, but there is a status in it if there was an answer.
-		var status int
-		_, _ = fmt.Sscanf(err.Error(), "caddy responded with error: HTTP %d:", &status)
-		switch status {
-		case 0:
-			return nil, fmt.Errorf("no answer from the admin endpoint at %s; start Caddy, or give the endpoint's host:port or unix//path with --address, or its configuration with --config: %w", address, err)
-		case http.StatusNotFound:
-			return nil, fmt.Errorf("what answers at %s runs no gateway: its configuration has no runestone, or it is not Caddy's admin endpoint: %w", address, err)
-		}
-		return nil, fmt.Errorf("asking %s: %w", address, err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, fmt.Errorf("reading the answer of %s: %w", address, err)
-	}
-	return text, nil
 }
 
 // statusReport is Status as its JSON has it: the breakers' states are words.
@@ -132,6 +110,9 @@ func (s *statusReport) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "Open requests\t%d\n", s.OpenRequests)
 	fmt.Fprintf(t, "In line\t%d of %d\n", s.Line.Waiting, s.Line.Length)
+	if s.Overflow != nil {
+		fmt.Fprintf(t, "Overflow\t%s\n", s.Overflow.words())
+	}
 	fmt.Fprintf(t, "Models\t%s\n", cmp.Or(strings.Join(s.Models, ", "), nothing))
 
 	fmt.Fprintf(t, "\nPROVIDER\tCREDENTIAL\tSTATE\n")

@@ -93,7 +93,7 @@ func (c *course) run() (*http.Response, error) {
 func (c *course) next() (pass, *Failure) {
 	if t := c.again; t != nil {
 		c.again = nil
-		if p, refused := t.enter(c.tried...); refused == nil {
+		if p, refused := c.enter(t, c.tried...); refused == nil {
 			return p, nil
 		}
 	}
@@ -111,7 +111,7 @@ func (c *course) choose() (pass, bool) {
 		if !c.marks[0].fresh() || targets[0].state.waiting.Load() > 0 {
 			return pass{}, false
 		}
-		p, refused := targets[0].enter()
+		p, refused := c.enter(targets[0])
 		return p, refused == nil
 	}
 	free := make([]*policy.Target, 0, len(targets))
@@ -127,13 +127,32 @@ func (c *course) choose() (pass, bool) {
 			if &t.Target != chosen {
 				continue
 			}
-			if p, refused := targets[i].enter(); refused == nil {
+			if p, refused := c.enter(targets[i]); refused == nil {
 				return p, true
 			}
 		}
 		free = without(free, chosen)
 	}
 	return pass{}, false
+}
+
+// enter asks a target for a pass, within the bound that queued requests have.
+func (c *course) enter(t *target, tried ...*credential) (pass, *refusal) {
+	if c.patience.PerProvider <= 0 {
+		return t.enter(tried...)
+	}
+	calls := drainCallsOf(t.Provider)
+	if calls.Add(1) > int32(c.patience.PerProvider) {
+		calls.Add(-1)
+		return pass{}, &refusal{}
+	}
+	p, refused := t.enter(tried...)
+	if refused != nil {
+		calls.Add(-1)
+		return p, refused
+	}
+	p.queued = calls
+	return p, nil
 }
 
 func without(targets []*policy.Target, t *policy.Target) []*policy.Target {
@@ -219,7 +238,7 @@ func (c *course) unavailable(after time.Duration, down bool, err error) *Failure
 // that, another one as well.
 func (c *course) call(p pass) (*http.Response, *attempt, error) {
 	after := c.app.hedgeAfter(c.route)
-	if after <= 0 || !c.r.Stream || c.r.Upload != nil || len(c.route.targets) == 1 {
+	if after <= 0 || c.patience.Background || !c.r.Stream || c.r.Upload != nil || len(c.route.targets) == 1 {
 		try := c.begin(p)
 		resp, err := try.do()
 		return resp, try, err

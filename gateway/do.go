@@ -41,6 +41,11 @@ type Patience struct {
 	Wait time.Duration
 	// Beat, unless nil, is called every five seconds of waiting, in the caller's goroutine.
 	Beat func()
+	// Background is set for a request that nobody waits for: it is not hedged.
+	Background bool
+	// PerProvider, of a request in the background, is how many calls of such requests a
+	// provider may have under way, 0 for any number.
+	PerProvider int
 }
 
 // Do sends r to the first target that answers and returns the answer. Its Body

@@ -24,8 +24,11 @@ const lastWrites = 100 * time.Millisecond
 
 type exitState struct {
 	begun    atomic.Bool
-	closing  chan struct{} // closed when it has begun
-	open     atomic.Int64  // requests under way
+	since    atomic.Pointer[time.Time] // when it began
+	closing  chan struct{}             // closed when it has begun
+	open     atomic.Int64              // requests under way
+	leaving  context.Context           // ends when it has begun
+	announce context.CancelFunc
 	overdue  context.Context
 	cut      context.CancelFunc
 	deadline atomic.Pointer[time.Time]
@@ -35,6 +38,7 @@ type exitState struct {
 
 func newExit() *exitState {
 	e := &exitState{idle: make(chan struct{}), closing: make(chan struct{})}
+	e.leaving, e.announce = context.WithCancel(context.Background())
 	e.overdue, e.cut = context.WithCancel(context.Background())
 	return e
 }
@@ -44,8 +48,11 @@ func (e *exitState) begin(limit time.Duration) {
 	if !e.begun.CompareAndSwap(false, true) {
 		return
 	}
+	now := time.Now()
+	e.since.Store(&now)
 	close(e.closing)
-	deadline := time.Now().Add(limit)
+	e.announce()
+	deadline := now.Add(limit)
 	e.deadline.Store(&deadline)
 	time.AfterFunc(limit, e.cut)
 	e.settle()
@@ -54,6 +61,14 @@ func (e *exitState) begin(limit time.Duration) {
 // Exiting reports whether the process is about to exit, so that a new request
 // is better sent elsewhere.
 func Exiting() bool { return exit.begun.Load() }
+
+// UntilExit returns a context that ends with parent, and when the process is about to exit. leave
+// must be called.
+func UntilExit(parent context.Context) (ctx context.Context, leave context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	stop := context.AfterFunc(exit.leaving, cancel)
+	return ctx, func() { stop(); cancel() }
+}
 
 // Enter counts a request as under way until leave is called, which is when its
 // answer has been written. The process does not exit before, unless the drain timeout is over.
@@ -100,6 +115,7 @@ func (e *exitState) wait(context.Context) {
 // exitWatcher handles the event that Caddy emits before it stops its apps.
 type exitWatcher struct {
 	ctx    caddy.Context
+	app    *App
 	limit  time.Duration
 	logger *zap.Logger
 }
@@ -121,5 +137,6 @@ func (w *exitWatcher) Handle(context.Context, caddy.Event) error {
 			zap.Int64("open", open), zap.Duration("drain_timeout", limit))
 	}
 	exit.begin(limit)
+	w.app.stopOverflow()
 	return nil
 }

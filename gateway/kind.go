@@ -1,5 +1,7 @@
 package gateway
 
+import "strings"
+
 // Kind is which call of the API a path is.
 type Kind string
 
@@ -10,7 +12,13 @@ const (
 	Embeddings  Kind = "embeddings"
 	Responses   Kind = "responses"
 	Other       Kind = "other"
+
+	// Jobs is about requests that were queued; the gateway answers it itself.
+	Jobs Kind = "overflow"
 )
+
+// JobsPath is where jobs are, each under its ID.
+const JobsPath = "/v1/overflow/"
 
 // KindOf returns the kind of call that a path is.
 func KindOf(path string) Kind {
@@ -23,7 +31,9 @@ func KindOf(path string) Kind {
 		return Embeddings
 	case "/v1/responses":
 		return Responses
-	default:
-		return Other
 	}
+	if strings.HasPrefix(path, JobsPath) {
+		return Jobs
+	}
+	return Other
 }

@@ -88,11 +88,12 @@ func (s *targetState) changed(_, to breaker.State) {
 	}
 }
 
-// freed has those in line for the target tried again.
+// freed has those in line for the target tried again, and then what is queued.
 func (s *targetState) freed() {
 	if s.waiting.Load() > 0 {
 		theLine.serve(s)
 	}
+	drains.freed()
 }
 
 // Destruct implements caddy.Destructor.
@@ -107,6 +108,7 @@ type pass struct {
 	permit breaker.Permit
 	slot   breaker.Slot
 	key    *credential
+	queued *atomic.Int32 // counts calls of queued requests; nil for one that does not count
 }
 
 // refusal is why a target cannot take a call now.
@@ -143,9 +145,17 @@ func (t *target) enter(tried ...*credential) (pass, *refusal) {
 
 // giveBack returns a pass that was not used.
 func (p *pass) giveBack() {
+	p.leave()
 	p.t.state.stats.End()
 	p.permit.Done(breaker.Ignored)
 	p.slot.Release(breaker.Ignored, 0, false)
+}
+
+// leave ends the call as one of a queued request.
+func (p *pass) leave() {
+	if p.queued != nil {
+		p.queued.Add(-1)
+	}
 }
 
 // ready returns nil when enter would succeed, which it may not a moment later.

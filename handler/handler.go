@@ -4,8 +4,10 @@ package handler
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +51,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = app.(*gateway.App)
+	switch h.Overflow {
+	case "", divertAlways, divertOptIn:
+	default:
+		return fmt.Errorf("overflow is %q; write %s or %s, or leave it out", h.Overflow, divertAlways, divertOptIn)
+	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterConnContext(connContext)
 	}
@@ -62,7 +69,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	defer gateway.Enter()()
 	x := exchange{
-		app: h.app, w: w, r: r, start: time.Now(),
+		app: h.app, diverts: h.Overflow, w: w, r: r, start: time.Now(),
 		kind: gateway.KindOf(r.URL.Path), id: requestID(r),
 	}
 	if fields, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
@@ -82,16 +89,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // exchange is one request and its answer.
 type exchange struct {
-	app   *gateway.App
-	w     http.ResponseWriter
-	r     *http.Request
-	start time.Time
-	kind  gateway.Kind
-	id    string
+	app        *gateway.App
+	diverts    string        // Handler.Overflow
+	refusedFor time.Duration // the Retry-After of whoever has refused what is diverted
+	w          http.ResponseWriter
+	r          *http.Request
+	start      time.Time
+	kind       gateway.Kind
+	id         string
 
-	req       provider.Request
-	asked     time.Time // when the provider was asked
-	firstByte time.Time
+	req        provider.Request
+	prefers    preferences
+	deferrable bool      // a job would do as an answer
+	waited     string    // the preference "wait" as it was applied, "" if it was not
+	asked      time.Time // when the provider was asked
+	firstByte  time.Time
 
 	status     int
 	outcome    string
@@ -107,6 +119,7 @@ type exchange struct {
 	begun      bool // the head of a stream was sent while the request stood in line
 	upstreamID string
 	cause      string
+	job        string // the ID of the job that the request is about, or has become
 }
 
 func (x *exchange) serve() {
@@ -119,7 +132,10 @@ func (x *exchange) serve() {
 		x.refuse(told, telemetry.OutcomeInvalid)
 		return
 	}
-	if x.serveModels() {
+	if x.diverts != "" {
+		x.refusedFor = takeRetryAfter(x.w.Header())
+	}
+	if x.serveJobs() || x.diverts == "" && x.serveModels() {
 		return
 	}
 	told := x.read()
@@ -134,7 +150,9 @@ func (x *exchange) serve() {
 		x.refuse(told, outcome)
 		return
 	}
-	x.relay(&x.req)
+	if !x.divert() {
+		x.relay(&x.req)
+	}
 }
 
 // check refuses what is wrong whatever the body says.
@@ -149,13 +167,18 @@ func (x *exchange) check() *dialect.Error {
 		allowed = http.MethodPost
 	case gateway.Chat: // GET lists the stored ones
 		allowed = "POST, GET"
+	case gateway.Jobs:
+		allowed = "GET, HEAD"
+		if _, what := jobPath(p); what == "" {
+			allowed += ", DELETE"
+		}
 	default:
 		if p != "/v1/models" {
 			return nil
 		}
 		allowed = "GET, HEAD"
 	}
-	if strings.Contains(allowed, x.r.Method) {
+	if slices.Contains(strings.Split(allowed, ", "), x.r.Method) {
 		return nil
 	}
 	x.w.Header().Set("Allow", allowed)
@@ -171,6 +194,10 @@ func (x *exchange) relay(req *provider.Request) {
 	if err != nil {
 		var failure *gateway.Failure
 		errors.As(err, &failure)
+		if x.deferrable && postponable(failure) {
+			x.postpone(failure.Told.RetryAfter)
+			return
+		}
 		x.provider, x.model, x.attempts = failure.Provider, failure.Model, failure.Attempts
 		x.cause = failure.Told.Code
 		if x.attempts > 0 && !x.begun {
@@ -181,6 +208,11 @@ func (x *exchange) relay(req *provider.Request) {
 		return
 	}
 	answer := resp.Body.(*gateway.Answer)
+	if after, ok := x.postponed(resp); ok {
+		_ = answer.Close()
+		x.postpone(after)
+		return
+	}
 	defer func() {
 		x.usage = answer.Usage()
 		x.cost, x.priced = answer.Cost()

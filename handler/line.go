@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/runestone-gateway/runestone/dialect"
@@ -16,32 +15,24 @@ import (
 // patience says how the client waits while no target can take its request: for
 // as long as the configuration lets it, or less where it asks for that. One that wants a stream
 // is kept awake by comments (WHATWG HTML, section 9.2.7), which SDKs pass over.
+//
+// One that takes a job instead does not wait unless it asks for that, and is not sent the
+// head of a stream meanwhile.
 func (x *exchange) patience() gateway.Patience {
 	p := gateway.Patience{Wait: max(0, x.app.LineWait())}
-	if wait, ok := preferredWait(x.r.Header["Prefer"]); ok && wait <= p.Wait {
-		p.Wait = wait
-		x.w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+	wait, ok := x.prefers.wait, x.prefers.waits
+	if x.deferrable && !ok {
+		return gateway.Patience{}
 	}
-	if x.req.Stream && x.kind != gateway.Other {
+	if ok && wait <= p.Wait {
+		p.Wait = wait
+		x.waited = "wait=" + strconv.Itoa(int(wait/time.Second))
+		x.w.Header()["Preference-Applied"] = []string{x.waited}
+	}
+	if x.req.Stream && x.kind != gateway.Other && !x.deferrable {
 		p.Beat = x.beat
 	}
 	return p
-}
-
-// preferredWait returns the preference "wait" (RFC 7240, section 4.3), in whole seconds.
-func preferredWait(prefer []string) (time.Duration, bool) {
-	for _, line := range prefer {
-		for preference := range strings.SplitSeq(line, ",") {
-			preference, _, _ = strings.Cut(preference, ";")
-			name, value, _ := strings.Cut(preference, "=")
-			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
-				continue
-			}
-			seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
-			return time.Duration(seconds) * time.Second, err == nil // the first one counts (section 2)
-		}
-	}
-	return 0, false
 }
 
 var waiting = []byte(": waiting\n\n")

@@ -100,65 +100,14 @@ func (x *exchange) onlyJSON(isJSON bool, media string, err error) *dialect.Error
 	return told
 }
 
-// readJSON reads the body whole and scans it. Of a call that is relayed unread, what
-// is not valid is left to the provider to refuse.
+// readJSON reads the body whole and scans it.
 func (x *exchange) readJSON() *dialect.Error {
 	buf, told := x.readBody()
 	if told != nil {
 		return told
 	}
 	x.req.Body = provider.NewBody(buf.B, func([]byte) { buf.Free() })
-	scan, err := dialect.ScanOpenAI(buf.B)
-	if err != nil {
-		var bad *dialect.Error
-		errors.As(err, &bad)
-		if x.kind == gateway.Other && bad.Code == "invalid_json" {
-			return nil
-		}
-		return bad
-	}
-	x.req.Model, x.req.ModelSpan = scan.Model, provider.Span(scan.ModelSpan)
-	x.req.Stream = scan.Stream
-	if x.req.Stream && !scan.IncludeUsage && x.req.Model != "" && (x.kind == gateway.Chat || x.kind == gateway.Completions) {
-		at, text := dialect.AskForUsage(buf.B, scan.ModelSpan, scan.StreamOptions)
-		x.req.AskUsage = provider.Edit{Span: provider.Span(at), New: text}
-	}
-	x.req.Needs = needs(x.kind, &scan)
-	switch x.kind {
-	case gateway.Chat, gateway.Completions, gateway.Embeddings:
-		// A response may take its model from a stored prompt.
-		if x.req.Model == "" {
-			return dialect.Invalid("model", "missing_required_parameter", "You must provide a model parameter.")
-		}
-	}
-	return nil
-}
-
-// needs returns what a request asks of a model.
-func needs(kind gateway.Kind, scan *dialect.OpenAIRequest) (n provider.Needs) {
-	switch kind {
-	case gateway.Chat, gateway.Responses:
-		n.Capabilities = provider.Chat
-	case gateway.Completions:
-		n.Capabilities = provider.Completions
-	case gateway.Embeddings:
-		n.Capabilities = provider.Embeddings
-	default:
-		return n // nothing is known of what it asks for
-	}
-	for _, need := range [...]struct {
-		is bool
-		of provider.Capability
-	}{
-		{scan.Stream, provider.Streaming}, {scan.Tools, provider.Tools}, {scan.Vision, provider.Vision},
-		{scan.Audio, provider.Audio}, {scan.JSONSchema, provider.JSONSchema},
-	} {
-		if need.is {
-			n.Capabilities |= need.of
-		}
-	}
-	n.InputTokens, n.OutputTokens = scan.InputTokens, scan.OutputTokens
-	return n
+	return gateway.Scan(x.kind, &x.req)
 }
 
 // readBody reads the body, bounded.

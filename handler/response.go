@@ -2,6 +2,7 @@ package handler
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -16,17 +17,6 @@ import (
 	"github.com/runestone-gateway/runestone/telemetry"
 )
 
-// withheld are a provider's headers that are not for the client: what holds
-// between two hops (RFC 9110, section 7.6.1), what is about the provider's own
-// host, its cookies, and who the gateway is to it.
-var withheld = map[string]bool{
-	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true,
-	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-	"Alt-Svc": true, "Strict-Transport-Security": true, "Server": true, "Set-Cookie": true,
-	"Content-Length": true, "X-Request-Id": true,
-	"Openai-Organization": true, "Openai-Project": true,
-}
-
 // respond passes an answer on.
 func (x *exchange) respond(resp *http.Response, answer *gateway.Answer) {
 	if id := resp.Header["X-Request-Id"]; len(id) > 0 {
@@ -37,11 +27,7 @@ func (x *exchange) respond(resp *http.Response, answer *gateway.Answer) {
 		return
 	}
 	header := x.w.Header()
-	for name, values := range resp.Header {
-		if !withheld[name] {
-			header[name] = values
-		}
-	}
+	gateway.CopyAnswerHeader(header, resp.Header)
 	x.status, x.outcome = resp.StatusCode, telemetry.OutcomeOK
 	if resp.StatusCode >= http.StatusBadRequest {
 		x.outcome = telemetry.OutcomeError
@@ -121,6 +107,9 @@ func (x *exchange) respondStream(answer *gateway.Answer) {
 // write sends p to the client and reports whether it is still there.
 func (x *exchange) write(p []byte, flush bool) bool {
 	_, err := x.w.Write(p)
+	if x.r.Method == http.MethodHead && errors.Is(err, http.ErrBodyNotAllowed) {
+		return true
+	}
 	if err == nil && flush {
 		err = http.NewResponseController(x.w).Flush()
 	}
@@ -173,14 +162,19 @@ func (x *exchange) serveModels() bool {
 }
 
 func (x *exchange) writeJSON(v any) {
+	x.writeJSONStatus(http.StatusOK, v)
+}
+
+func (x *exchange) writeJSONStatus(status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		x.refuse(&dialect.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "The answer could not be written."}, telemetry.OutcomeError)
 		return
 	}
-	x.status, x.outcome = http.StatusOK, telemetry.OutcomeOK
+	x.status, x.outcome = status, telemetry.OutcomeOK
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	x.w.WriteHeader(status)
 	x.write(body, false)
 }
 
@@ -199,6 +193,7 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	text("provider", x.provider)
 	text("model", x.req.Model)
 	text("upstream_request_id", x.upstreamID)
+	text("job", x.job)
 	if x.priced {
 		enc.AddFloat64("cost_usd", x.cost)
 	}

@@ -152,8 +152,10 @@ type Queue interface {
 	// Heartbeat extends leases and says how each job is.
 	Heartbeat(ctx context.Context, refs []Ref, lease time.Duration) ([]Pulse, error)
 
-	// Append adds to what the present run has put out, durably: one chunk.
-	Append(ctx context.Context, ref Ref, chunk []byte) error
+	// Append adds to what the present run has put out, durably: one chunk, whose number
+	// is how many there were before. One that is there already changes nothing, so that appending
+	// twice is safe; one that leaves a gap is ErrState.
+	Append(ctx context.Context, ref Ref, number int, chunk []byte) error
 
 	// Apply makes a change and returns the job after it.
 	Apply(ctx context.Context, ref Ref, change Change) (*Job, error)

@@ -104,3 +104,14 @@ func AppendData(dst, data []byte) []byte {
 	dst = append(dst, data...)
 	return append(dst, "\n\n"...)
 }
+
+// AppendWithID appends a block whose event has an ID, in place of any that it has: the last one
+// counts. A block that no blank line ends gets one. The ID must hold no line end.
+func AppendWithID(dst, block []byte, id string) []byte {
+	lines := bytes.TrimRight(block, "\r\n")
+	if len(lines) > 0 {
+		dst = append(append(dst, lines...), '\n')
+	}
+	dst = append(append(dst, "id: "...), id...)
+	return append(dst, "\n\n"...)
+}

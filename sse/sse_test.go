@@ -217,3 +217,60 @@ func BenchmarkReader(b *testing.B) {
 type repeat struct{ p []byte }
 
 func (r *repeat) Read(p []byte) (int, error) { return copy(p, r.p), nil }
+
+func TestAppendWithID(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ block, want string }{
+		"LF":                               {"data: x\n\n", "data: x\nid: 7\n\n"},
+		"CRLF":                             {"data: x\r\n\r\n", "data: x\nid: 7\n\n"},
+		"CR":                               {"data: x\r\r", "data: x\nid: 7\n\n"},
+		"mixed":                            {"data: x\n\r\n", "data: x\nid: 7\n\n"},
+		"several lines":                    {"event: a\r\ndata: x\rdata: y\n\n", "event: a\r\ndata: x\rdata: y\nid: 7\n\n"},
+		"one that has an ID":               {"id: 3\ndata: x\n\n", "id: 3\ndata: x\nid: 7\n\n"},
+		"without its blank line":           {"data: x\n", "data: x\nid: 7\n\n"},
+		"without the end of its line":      {"data: [DONE]", "data: [DONE]\nid: 7\n\n"},
+		"a comment":                        {": hello\n\n", ": hello\nid: 7\n\n"},
+		"a blank line alone":               {"\n", "id: 7\n\n"},
+		"nothing":                          {"", "id: 7\n\n"},
+		"an LF that a CR left to the next": {"\n\n", "id: 7\n\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := string(sse.AppendWithID([]byte("before "), []byte(test.block), "7")); got != "before "+test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// FuzzAppendWithID: every event of a stream says what it said, and has its ID.
+func FuzzAppendWithID(f *testing.F) {
+	for _, s := range streams {
+		f.Add([]byte(s))
+	}
+	f.Add([]byte("id: 9\rdata: x\n\r\nevent\rdata\r\r\n"))
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		for rest := stream; len(rest) > 0; {
+			n := sse.End(rest)
+			if n == 0 {
+				n = len(rest)
+			}
+			before := bytes.Clone(rest[:n])
+			block := sse.AppendWithID(nil, rest[:n], "1.2.3")
+			if !bytes.Equal(before, rest[:n]) {
+				t.Fatal("the block was changed")
+			}
+			rest = rest[n:]
+			if sse.End(block) != len(block) {
+				t.Fatalf("%q became %q, which is not one block", before, block)
+			}
+			was, is := sse.Parse(before), sse.Parse(block)
+			if !bytes.Equal(was.Name, is.Name) || !bytes.Equal(was.Data, is.Data) || was.HasData != is.HasData {
+				t.Errorf("%q became %q", before, block)
+			}
+			if i := bytes.LastIndex(block, []byte("id: ")); string(block[i:]) != "id: 1.2.3\n\n" || i > 0 && block[i-1] != '\n' {
+				t.Errorf("the last ID of %q is another", block)
+			}
+		}
+	})
+}

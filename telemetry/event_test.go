@@ -23,6 +23,8 @@ func TestEveryEventIsDeclaredOnce(t *testing.T) {
 		"request.start", "request.stop", "request.exception", "stream.first_token", "stream.stop",
 		"provider.request.start", "provider.request.stop", "failover", "retry", "target.add", "target.remove",
 		"breaker.open", "breaker.half_open", "breaker.close", "line.enter", "line.leave",
+		"overflow.enqueue", "overflow.drain.start", "overflow.drain.stop", "overflow.rescue", "overflow.discard",
+		"overflow.callback", "overflow.depth", "overflow.age", "health.check",
 	}
 	var got []string
 	carried := map[reflect.Type]string{}
@@ -62,7 +64,7 @@ func TestEveryFieldSaysWhatItIs(t *testing.T) {
 			if !strings.HasSuffix(field.Tag.Get("doc"), ".") {
 				t.Errorf("%s: its doc is not a sentence: %q", where, field.Tag.Get("doc"))
 			}
-			if measured && !slices.Contains([]string{"seconds", "tokens", "calls", "usd"}, unit) {
+			if measured && !slices.Contains([]string{"seconds", "tokens", "calls", "jobs", "usd"}, unit) {
 				t.Errorf("%s is measured in %q", where, unit)
 			}
 			if isTime := field.Type == reflect.TypeFor[time.Duration](); isTime != (unit == "seconds") {

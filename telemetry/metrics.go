@@ -43,6 +43,7 @@ type metrics struct {
 	waiting    prometheus.Gauge
 	waited     *prometheus.HistogramVec
 	exceptions prometheus.Counter
+	overflow   overflowMetrics
 
 	models     cache[string, struct{}]
 	byRequest  cache[requestKey, *requestSeries]
@@ -117,16 +118,18 @@ func newMetrics() *metrics {
 			Namespace: "runestone", Name: "request_exceptions_total", Help: "Requests that ended in a panic.",
 		}),
 	}
+	m.overflow.init(counter, histogram)
 	m.attach()
+	m.attachOverflow()
 	return m
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{
+	return append(m.overflow.collectors(),
 		m.requests, m.duration, m.overhead, m.firstToken, m.tokens,
 		m.streams, m.upstream, m.upstreamIn, m.failovers, m.exceptions,
 		m.retries, m.cost, m.breakers, m.changes, m.waiting, m.waited,
-	}
+	)
 }
 
 func (m *metrics) attach() {

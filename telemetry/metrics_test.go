@@ -217,6 +217,7 @@ func TestMetricsAreNamedAsPrometheusWishes(t *testing.T) {
 	BreakerOpen.Emit(BreakerOpened{Provider: "linted", Model: "m"})
 	LineEnter.Emit(LineEntered{})
 	LineLeave.Emit(LineLeft{Outcome: OutcomeOK})
+	emitOverflow()
 	registry := registered(t)
 	families, err := registry.Gather()
 	if err != nil {

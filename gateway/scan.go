@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/provider"
+)
+
+// Scan reads what routing needs from the JSON that is r's Body, and sets it in r. Of a
+// call that is relayed unread, what is not valid is left to the provider to refuse.
+func Scan(kind Kind, r *provider.Request) *dialect.Error {
+	body := r.Body.Bytes()
+	scan, err := dialect.ScanOpenAI(body)
+	if err != nil {
+		var bad *dialect.Error
+		errors.As(err, &bad)
+		if kind == Other && bad.Code == "invalid_json" {
+			return nil
+		}
+		return bad
+	}
+	r.Model, r.ModelSpan = scan.Model, provider.Span(scan.ModelSpan)
+	r.Stream = scan.Stream
+	if r.Stream && !scan.IncludeUsage && r.Model != "" && (kind == Chat || kind == Completions) {
+		at, text := dialect.AskForUsage(body, scan.ModelSpan, scan.StreamOptions)
+		r.AskUsage = provider.Edit{Span: provider.Span(at), New: text}
+	}
+	r.Needs = needs(kind, &scan)
+	switch kind {
+	case Chat, Completions, Embeddings:
+		// A response may take its model from a stored prompt.
+		if r.Model == "" {
+			return dialect.Invalid("model", "missing_required_parameter", "You must provide a model parameter.")
+		}
+	}
+	return nil
+}
+
+// needs returns what a request asks of a model.
+func needs(kind Kind, scan *dialect.OpenAIRequest) (n provider.Needs) {
+	switch kind {
+	case Chat, Responses:
+		n.Capabilities = provider.Chat
+	case Completions:
+		n.Capabilities = provider.Completions
+	case Embeddings:
+		n.Capabilities = provider.Embeddings
+	default:
+		return n // nothing is known of what it asks for
+	}
+	for _, need := range [...]struct {
+		is bool
+		of provider.Capability
+	}{
+		{scan.Stream, provider.Streaming}, {scan.Tools, provider.Tools}, {scan.Vision, provider.Vision},
+		{scan.Audio, provider.Audio}, {scan.JSONSchema, provider.JSONSchema},
+	} {
+		if need.is {
+			n.Capabilities |= need.of
+		}
+	}
+	n.InputTokens, n.OutputTokens = scan.InputTokens, scan.OutputTokens
+	return n
+}
+
+// withheld are a provider's headers that are not for the client: what holds
+// between two hops (RFC 9110, section 7.6.1), what is about the provider's own
+// host, its cookies, and who the gateway is to it.
+var withheld = map[string]bool{
+	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Alt-Svc": true, "Strict-Transport-Security": true, "Server": true, "Set-Cookie": true,
+	"Content-Length": true, "X-Request-Id": true,
+	"Openai-Organization": true, "Openai-Project": true,
+}
+
+// CopyAnswerHeader copies those of a provider's headers that are for the client,
+// sharing their values.
+func CopyAnswerHeader(dst, src http.Header) {
+	for name, values := range src {
+		if !withheld[name] {
+			dst[name] = values
+		}
+	}
+}

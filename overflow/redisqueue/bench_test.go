@@ -1,0 +1,97 @@
+package redisqueue
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/runestone-gateway/runestone/internal/redisserver"
+	"github.com/runestone-gateway/runestone/overflow"
+)
+
+func request(n int) *overflow.Job {
+	now := time.Now()
+	return &overflow.Job{
+		ID: overflow.NewID(now), Kind: overflow.Request, Owner: "team", Priority: n % overflow.Priorities,
+		Model: "gpt-4o-mini", CreatedAt: now, Deadline: now.Add(time.Hour), MaxAttempts: 5, Payload: make([]byte, 2048),
+	}
+}
+
+// each calls do b.N times from a number of goroutines.
+func each(b *testing.B, goroutines int, do func(n int) error) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Go(func() {
+			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+				if err := do(int(n)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A full cycle: enqueue, claim, complete; with 2 KiB of payload and as much of output.
+func BenchmarkCycle(b *testing.B) {
+	for _, fsync := range []string{"everysec", "always"} {
+		for _, goroutines := range []int{1, 16, 64, 256} {
+			b.Run(fmt.Sprintf("%s/%d", fsync, goroutines), func(b *testing.B) {
+				server := redisserver.Start(b, redisserver.AppendFsync(fsync))
+				q := openAt(b, server, "bench")
+				claimed := make(chan *overflow.Job, 2*goroutines)
+				var claims atomic.Int64
+				var claimer sync.WaitGroup
+				b.ResetTimer()
+				claimer.Go(func() {
+					for n := 0; n < b.N; {
+						jobs, err := q.Claim(b.Context(), overflow.Order{Kind: overflow.Request, Max: max(1, goroutines), Lease: time.Minute})
+						if err != nil {
+							b.Error(err)
+							return
+						}
+						claims.Add(1)
+						for _, job := range jobs {
+							claimed <- job
+						}
+						n += len(jobs)
+					}
+				})
+				output := [][]byte{make([]byte, 2048)}
+				each(b, goroutines, func(n int) error {
+					if _, err := q.Enqueue(b.Context(), request(n), 1_000_000); err != nil {
+						return err
+					}
+					job := <-claimed
+					_, err := q.Apply(b.Context(), overflow.Ref{ID: job.ID, Lease: job.Lease},
+						overflow.Change{To: overflow.Completed, Head: []byte("200"), Output: output, Keep: time.Hour})
+					return err
+				})
+				claimer.Wait()
+				b.StopTimer()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+				b.ReportMetric(float64(b.N)/float64(claims.Load()), "jobs/claim")
+				b.ReportMetric(float64(server.CPUTime().Microseconds())/float64(b.N), "server-µs/op")
+			})
+		}
+	}
+}
+
+// How many of what concurrent clients enqueue is acknowledged in a second.
+func BenchmarkEnqueue(b *testing.B) {
+	for _, fsync := range []string{"everysec", "always"} {
+		b.Run(fsync, func(b *testing.B) {
+			q := openAt(b, redisserver.Start(b, redisserver.AppendFsync(fsync)), "bench")
+			b.ResetTimer()
+			each(b, 64, func(n int) error {
+				_, err := q.Enqueue(b.Context(), request(n), 10_000_000)
+				return err
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+		})
+	}
+}

@@ -1,0 +1,273 @@
+-- What the scripts share. Each script is this file and, as a function that is called
+-- once for each call in a batch, its own: ARGV in it is what one call was given, and
+-- what it returns is one element of the answer. A failure of one leaves the others alone.
+--
+-- KEYS[1] of every script is the prefix of all keys, "{name}:". No key has that
+-- name; it says in which slot the others are, whose names are made here:
+--
+--   j:<id>        hash   a job: NAMES, payload and head. A field that is empty is not there.
+--   o:<id>        list   what the job's present run has put out, or its last
+--   new:<kind>:<priority>, again:<kind>:<priority>
+--                 stream available jobs by ID, and those that run: the first for
+--                        jobs that have just come, the other for those that come
+--                        back, which are older. Consumer group "w" on each.
+--   leases:<kind> zset   executing jobs, by when their lease runs out
+--   i:<kind>:<state>[:<priority>]
+--                 zset   the IDs of all jobs of another state, all with the score 0 and so
+--                        in the order of their age; of available ones by priority
+--   scheduled:<kind>   zset   by when they become available
+--   lane:<kind>:<lane> zset   waiting jobs, by priority
+--   lanes:<kind>       set    the lanes that have some
+--   deadlines     zset   waiting and scheduled jobs, by their deadline
+--   keep          zset   jobs that have ended, by when they are removed
+--   uniques       hash   from a Unique to the job that holds it
+--   idle:<kind>   string if somebody waits for something to claim
+--   wake:<kind>   stream of one entry: a new one says that there may be something
+--   paused        string while no requests are to be claimed
+--   turn:<task>:<slot> string  who has the turn
+--   w:<id>        shard channel: "s" when the job's state has changed, "o" after it has put something out
+--
+-- Scores and NOW are microseconds since 1970, which a double holds exactly; times in a
+-- job are nanoseconds, in decimal, which it does not. Time is the server's.
+
+local P = KEYS[1]
+local GROUP = 'w'
+local KINDS = { 'request', 'callback' }
+local FINAL = { completed = true, discarded = true, cancelled = true }
+
+-- The fields of a job in its hash, and where each is in a job as load returns it. One that is
+-- empty is false.
+local NAMES = {
+  'state', 'kind', 'owner', 'priority', 'model', 'lane', 'run_at', 'created_at',
+  'started_at', 'ended_at', 'deadline', 'keep_until', 'attempt', 'max_attempts',
+  'run', 'crashes', 'snoozes', 'lease', 'lease_until', 'cancel_asked', 'unique',
+  'fingerprint', 'parent', 'reason', 'error', 'output_size', 'entry', 'op',
+}
+local STATE, KIND, OWNER, PRIORITY, MODEL, LANE, RUN_AT, CREATED_AT = 1, 2, 3, 4, 5, 6, 7, 8
+local STARTED_AT, ENDED_AT, DEADLINE, KEEP_UNTIL, ATTEMPT = 9, 10, 11, 12, 13
+local RUN, CRASHES, SNOOZES, LEASE, LEASE_UNTIL, CANCEL_ASKED, UNIQUE = 15, 16, 17, 18, 19, 20, 21
+local REASON, ERROR, OUTPUT_SIZE, ENTRY, OP = 24, 25, 26, 27, 28
+local ID = 29 -- not a field, but after them
+
+local call = redis.call
+local time = call('TIME')
+local NOW = time[1] * 1000000 + time[2]
+
+-- score returns a number as Redis is to read it.
+local function score(t) return string.format('%.0f', t) end
+
+-- ns returns a score as a time of a job; us does the reverse, and is nil for none.
+local function ns(t) return string.format('%.0f000', t) end
+local function us(t) return t and tonumber(string.sub(t, 1, -4)) end
+
+-- int returns a field that is a number, 0 if it is empty or broken.
+local function int(v) return tonumber(v or 0) or 0 end
+
+-- load returns a job, or nil if it is not there.
+local function load(id)
+  local j = call('HMGET', P .. 'j:' .. id, unpack(NAMES))
+  if not j[STATE] then return nil end
+  j[ID] = id
+  return j
+end
+
+-- put changes a field of a job. Empty text and 0 are no value.
+local function put(j, field, value)
+  if value == '' or value == 0 then value = false end
+  if type(value) == 'number' then value = score(value) end
+  if j[field] == value then return end
+  j[field] = value
+  if not j.changed then j.changed = {} end
+  j.changed[field] = true
+end
+
+-- save stores what was changed of a job, and more fields and values.
+local function save(j, ...)
+  local key = P .. 'j:' .. j[ID]
+  local set, gone = { ... }, nil
+  local n = #set
+  for field in pairs(j.changed or {}) do
+    if j[field] then
+      set[n + 1], set[n + 2] = NAMES[field], j[field]
+      n = n + 2
+    else
+      gone = gone or {}
+      gone[#gone + 1] = NAMES[field]
+    end
+  end
+  if n > 0 then call('HSET', key, unpack(set)) end
+  if gone then call('HDEL', key, unpack(gone)) end
+  j.changed = nil
+end
+
+-- index returns the key of the set that all jobs of a job's state are in.
+local function index(j)
+  if j[STATE] == 'executing' then return P .. 'leases:' .. j[KIND] end
+  if j[STATE] == 'available' then
+    return P .. 'i:' .. j[KIND] .. ':available:' .. (j[PRIORITY] or '0')
+  end
+  return P .. 'i:' .. j[KIND] .. ':' .. j[STATE]
+end
+
+-- queue returns the stream that a job's entry is in, and the entry's ID there. The first
+-- letter of the field says which stream it is.
+local function queue(j)
+  local which = string.sub(j[ENTRY], 1, 1) == 'n' and 'new:' or 'again:'
+  return P .. which .. j[KIND] .. ':' .. (j[PRIORITY] or '0'), string.sub(j[ENTRY], 2)
+end
+
+-- tell says to those who watch a job that it has changed.
+local function tell(id, what) call('SPUBLISH', P .. 'w:' .. id, what) end
+
+-- ring wakes those who wait for something to claim, in every process.
+local function ring(kind)
+  if call('DEL', P .. 'idle:' .. kind) == 1 then
+    call('XADD', P .. 'wake:' .. kind, 'MAXLEN', '1', '*', 'j', '')
+  end
+end
+
+-- dequeue takes a job's entry out of its stream.
+local function dequeue(j)
+  if not j[ENTRY] then return end
+  local key, entry = queue(j)
+  call('XACK', key, GROUP, entry)
+  call('XDEL', key, entry)
+  put(j, ENTRY, false)
+end
+
+-- leave takes a job out of everything that belongs to its state. In a script that
+-- ends a run it is the first to write, and begins with XACK, which a full server allows.
+local function leave(j)
+  local s = j[STATE]
+  if s == 'executing' then
+    dequeue(j)
+    put(j, LEASE, false)
+    put(j, LEASE_UNTIL, false)
+  elseif s == 'available' then
+    dequeue(j)
+  elseif s == 'scheduled' then
+    call('ZREM', P .. 'scheduled:' .. j[KIND], j[ID])
+    put(j, RUN_AT, false)
+  elseif s == 'waiting' then
+    local lane = j[LANE] or ''
+    local key = P .. 'lane:' .. j[KIND] .. ':' .. lane
+    call('ZREM', key, j[ID])
+    if call('EXISTS', key) == 0 then call('SREM', P .. 'lanes:' .. j[KIND], lane) end
+    put(j, LANE, false)
+  else
+    call('ZREM', P .. 'keep', j[ID])
+    put(j, ENDED_AT, false)
+    put(j, KEEP_UNTIL, false)
+  end
+  if j[DEADLINE] and (s == 'scheduled' or s == 'waiting') then call('ZREM', P .. 'deadlines', j[ID]) end
+  call('ZREM', index(j), j[ID])
+end
+
+-- arrive puts a job into a state, which is none of the final ones, stores it, and
+-- tells. at is the stream of an available job ('new' or 'again'), the time of a scheduled one or
+-- the lane of a waiting one. More fields and values are stored with it.
+local function arrive(j, state, at, ...)
+  local kind, id = j[KIND], j[ID]
+  put(j, STATE, state)
+  if state == 'available' then
+    local key = P .. at .. ':' .. kind .. ':' .. (j[PRIORITY] or '0')
+    put(j, ENTRY, string.sub(at, 1, 1) .. call('XADD', key, '*', 'id', id))
+    ring(kind)
+  elseif state == 'scheduled' then
+    if us(j[RUN_AT]) ~= at then put(j, RUN_AT, ns(at)) end
+    local key = P .. 'scheduled:' .. kind
+    call('ZADD', key, score(at), id)
+    -- Those who wait for the next one are to wait less long.
+    if call('ZRANGE', key, 0, 0)[1] == id then ring(kind) end
+  else
+    put(j, LANE, at)
+    call('ZADD', P .. 'lane:' .. kind .. ':' .. at, int(j[PRIORITY]), id)
+    call('SADD', P .. 'lanes:' .. kind, at)
+  end
+  if j[DEADLINE] and state ~= 'available' then
+    call('ZADD', P .. 'deadlines', score(us(j[DEADLINE]) or 0), id)
+  end
+  call('ZADD', index(j), 0, id)
+  save(j, ...)
+  tell(id, 's')
+end
+
+-- release frees the Unique of a job, if it holds it.
+local function release(j)
+  if j[UNIQUE] and call('HGET', P .. 'uniques', j[UNIQUE]) == j[ID] then
+    call('HDEL', P .. 'uniques', j[UNIQUE])
+  end
+end
+
+-- finish ends a job in one of the final states and keeps it for so many microseconds.
+local function finish(j, state, keep, ...)
+  put(j, STATE, state)
+  put(j, ENDED_AT, ns(NOW))
+  put(j, KEEP_UNTIL, ns(NOW + keep))
+  call('ZADD', P .. 'keep', score(NOW + keep), j[ID])
+  call('ZADD', index(j), 0, j[ID])
+  if state ~= 'completed' then release(j) end
+  save(j, ...)
+  tell(j[ID], 's')
+end
+
+-- create stores a job. args[from] and on are the values of NAMES, its payload and its head.
+local function create(id, args, from)
+  local j = { [ID] = id }
+  for field = 1, #NAMES do
+    j[field] = false
+    put(j, field, args[from + field - 1])
+  end
+  if not j[CREATED_AT] then put(j, CREATED_AT, ns(NOW)) end
+  if j[UNIQUE] then call('HSET', P .. 'uniques', j[UNIQUE], id) end
+  local more = {}
+  for i, name in ipairs({ 'payload', 'head' }) do
+    local v = args[from + #NAMES + i - 1]
+    if v ~= '' then more[#more + 1], more[#more + 2] = name, v end
+  end
+  local at = us(j[RUN_AT])
+  if at and at > NOW then
+    arrive(j, 'scheduled', at, unpack(more))
+  else
+    put(j, RUN_AT, false)
+    arrive(j, 'available', 'new', unpack(more))
+  end
+  return j
+end
+
+-- holder returns the ID of the job that holds a Unique, or nil.
+local function holder(unique)
+  if not unique or unique == '' then return nil end
+  local id = call('HGET', P .. 'uniques', unique)
+  if id and call('EXISTS', P .. 'j:' .. id) == 1 then return id end
+  return nil
+end
+
+-- full returns what get.lua and its kin do: a verdict, a job, its payload and its head.
+local function full(verdict, id)
+  local j = load(id)
+  if not j then return { 'missing' } end
+  local more = call('HMGET', P .. 'j:' .. id, 'payload', 'head')
+  return { verdict, j, more[1], more[2] }
+end
+
+-- byAge sorts jobs by their age.
+local function byAge(jobs)
+  table.sort(jobs, function(a, b) return a[ID] < b[ID] end)
+end
+
+-- given returns which entry of a stream the group gave out last.
+local function given(key)
+  local groups = redis.pcall('XINFO', 'GROUPS', key)
+  if not groups.err then
+    for _, g in ipairs(groups) do
+      for i = 1, #g, 2 do
+        if g[i] == 'last-delivered-id' then return g[i + 1] end
+      end
+    end
+  end
+  return '0-0'
+end
+
+-- batch is what a script knows from one call to the next.
+local batch = {}

@@ -1,0 +1,54 @@
+-- Maintain does what time has made due.
+--
+-- KEYS[1]  prefix
+-- ARGV     how much of each at most
+-- Output   whether there may be more (1 or 0), how many were overdue, how many were
+--          removed, and the jobs that were rescued
+
+local limit = tonumber(ARGV[1])
+local more = 0
+
+-- due returns the jobs in a set whose time has come, the oldest first. IDs of
+-- which there is no job, or one in another state, are taken out of it.
+local function due(set, right)
+  local ids = call('ZRANGEBYSCORE', P .. set, '-inf', score(NOW), 'LIMIT', 0, limit)
+  if #ids == limit then more = 1 end
+  local jobs = {}
+  for _, id in ipairs(ids) do
+    local j = load(id)
+    if j and right(j) then
+      jobs[#jobs + 1] = j
+    else
+      call('ZREM', P .. set, id)
+    end
+  end
+  byAge(jobs)
+  return jobs
+end
+
+local rescued = {}
+for _, kind in ipairs(KINDS) do
+  for _, j in ipairs(due('leases:' .. kind, function(j) return j[STATE] == 'executing' end)) do
+    leave(j)
+    put(j, CRASHES, int(j[CRASHES]) + 1)
+    put(j, ATTEMPT, math.max(0, int(j[ATTEMPT]) - 1))
+    arrive(j, 'available', 'again')
+    rescued[#rescued + 1] = j
+  end
+end
+
+local overdue = due('deadlines', function(j) return j[STATE] == 'waiting' or j[STATE] == 'scheduled' end)
+for _, j in ipairs(overdue) do
+  leave(j)
+  arrive(j, 'available', 'again')
+end
+
+local ended = due('keep', function(j) return FINAL[j[STATE]] end)
+for _, j in ipairs(ended) do
+  leave(j)
+  release(j)
+  call('UNLINK', P .. 'j:' .. j[ID], P .. 'o:' .. j[ID])
+  tell(j[ID], 's')
+end
+
+return { more, #overdue, #ended, rescued }
