@@ -1,3 +1,5 @@
+//go:build unix
+
 package e2e
 
 import (
@@ -36,7 +38,7 @@ type backend struct {
 
 var embedded = backend{"embedded", 1, func(testing.TB) string { return "queue embedded" }}
 
-var backends = []backend{embedded}
+var backends = []backend{embedded, shared}
 
 // eachBackend runs a test of both kinds of queue.
 func eachBackend(t *testing.T, test func(*testing.T, backend)) {

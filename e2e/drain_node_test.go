@@ -1,3 +1,5 @@
+//go:build unix
+
 package e2e
 
 import (
@@ -18,6 +20,7 @@ type node struct {
 	lives    int
 	alive    bool
 	mishaps  *mishaps
+	past     string // the end of the log of the life before
 }
 
 // mishaps are what a test has done to gateways and queues.
@@ -72,6 +75,10 @@ func newNode(t testing.TB, name string, s setup, m *mishaps) *node {
 	t.Cleanup(func() {
 		if n.alive {
 			n.finish()
+			n.wantNoPanic()
+		}
+		if t.Failed() && n.past != "" {
+			t.Logf("the end of the log of the life before:\n%s", n.past)
 		}
 	})
 	return n
@@ -83,7 +90,9 @@ func (n *node) life() string { return n.name + "." + strconv.Itoa(n.lives) }
 // begin starts the next life, and does not wait until it serves.
 func (n *node) begin() {
 	n.t.Helper()
-	n.lives++
+	if n.lives++; n.lives > 1 {
+		n.past = n.tail()
+	}
 	n.gateway = &gateway{t: n.t, dir: n.dir, admin: n.admin, site: n.site, exited: make(chan struct{})}
 	s := n.config
 	s.Env = append(s.Env[:len(s.Env):len(s.Env)], "LIFE="+n.life())

@@ -67,12 +67,16 @@ var (
 )
 
 // begin starts a call that counts against the time since start, which is when the
-// first attempt began.
-func begin(parent context.Context, p pass, start time.Duration, stream bool) *call {
+// first attempt began. One in the background is not ended by the process's exit: whoever made
+// it sees to that.
+func begin(parent context.Context, p pass, start time.Duration, stream, background bool) *call {
 	up := p.t.up
 	c := &call{up: up, pass: p, parent: parent, start: clock(), firstByte: stream}
 	c.ctx, c.cancel = context.WithCancelCause(parent)
-	c.keep = context.AfterFunc(exit.overdue, func() { c.cancel(errShuttingDown) })
+	c.keep = func() bool { return true }
+	if !background {
+		c.keep = context.AfterFunc(exit.overdue, func() { c.cancel(errShuttingDown) })
+	}
 	if up.limits.total > 0 {
 		c.total = start + up.limits.total
 	}

@@ -76,6 +76,9 @@ func askJobs(address, method, uri string, v any) ([]byte, error) {
 // refusedJob reports whether an error is about one job, so that others may fare better.
 func refusedJob(err error) bool {
 	var told *adminError
-	return errors.As(err, &told) && told.message != "" && !strings.HasPrefix(told.message, noApp) &&
-		(told.status == http.StatusNotFound || told.status == http.StatusConflict)
+	if !errors.As(err, &told) || told.message == "" ||
+		strings.HasPrefix(told.message, noApp) || strings.HasPrefix(told.message, ErrOverflowOff.Error()) {
+		return false
+	}
+	return told.status == http.StatusNotFound || told.status == http.StatusConflict
 }

@@ -285,11 +285,11 @@ func (c *jobsCall) actOnAll(action *jobAction, filters url.Values) error {
 }
 
 func (c *jobsCall) pause() error {
-	return c.setPaused("pause", "paused: no further requests are taken from the queue; %s that run go on\n", overflow.Executing)
+	return c.setPaused("pause", "paused: no further requests are taken from the queue (%s still running)\n", overflow.Executing)
 }
 
 func (c *jobsCall) resume() error {
-	return c.setPaused("resume", "resumed: %s requests can be taken from the queue\n", overflow.Available)
+	return c.setPaused("resume", "resumed: requests are taken from the queue again (%s available)\n", overflow.Available)
 }
 
 // setPaused pauses or resumes and prints a text with the number of requests in a state.

@@ -117,7 +117,7 @@ func printJob(w io.Writer, job *overflow.Job, now time.Time) error {
 	at("Leased until", job.LeaseUntil)
 	at("Ended", job.EndedAt)
 	if !job.State.Final() {
-		at("Given up", job.Deadline)
+		at("Deadline", job.Deadline)
 	}
 	at("Removed", job.KeepUntil)
 	row("Output", humanize.IBytes(uint64(max(0, job.OutputSize))))

@@ -29,8 +29,9 @@ func readPreferences(prefer []string) (p preferences) {
 				p.async = true
 			case strings.EqualFold(name, "wait") && !waited:
 				waited = true
-				seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
-				p.wait, p.waits = time.Duration(seconds)*time.Second, err == nil
+				if seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31); err == nil {
+					p.wait, p.waits = time.Duration(seconds)*time.Second, true
+				}
 			}
 		}
 	}

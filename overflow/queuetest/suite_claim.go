@@ -269,6 +269,7 @@ func claimContext(r *rig) {
 		_, err := r.queue.Claim(ctx, overflow.Order{Kind: overflow.Request, Max: 1, Lease: long})
 		failed <- err
 	}()
+	r.pass(time.Now().Add(short / 2)) // by now it waits, most likely
 	cancel()
 	select {
 	case err := <-failed:
@@ -291,6 +292,7 @@ func closeEnds(r *rig) {
 			failed <- err
 		}()
 	}
+	r.pass(time.Now().Add(short / 2)) // by now they wait, most likely
 	if err := r.queue.Close(); err != nil {
 		r.Errorf("Close: %v", err)
 	}

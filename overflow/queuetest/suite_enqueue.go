@@ -89,6 +89,10 @@ func enqueueTwiceLater(r *rig) {
 		func(job *overflow.Job) *overflow.Job {
 			return r.apply(outside(job), overflow.Change{To: overflow.Discarded, Keep: long})
 		},
+		func(job *overflow.Job) *overflow.Job {
+			r.apply(outside(job), overflow.Change{To: overflow.Available})
+			return r.apply(ref(r.rerun(job)), overflow.Change{To: overflow.Completed, Keep: long})
+		},
 	} {
 		job, err := r.queue.Enqueue(r.ctx, given, 0)
 		if err != nil {

@@ -139,14 +139,13 @@ func rescue(r *rig) {
 }
 
 func rescueCounts(r *rig) {
-	job := r.enqueue()
-	r.claim(overflow.Request, 1)
-	// An attempt that has failed, and two crashes before the job is done.
-	r.apply(ref(r.get(job.ID)), overflow.Change{To: overflow.Available, Error: "failed"})
+	job := r.run()
+	r.apply(ref(job), overflow.Change{To: overflow.Available, Error: "failed"}) // an attempt that was used up
+	r.apply(ref(r.rerun(job)), overflow.Change{To: overflow.Scheduled, After: time.Millisecond, Refund: true})
 	for crashes := 1; crashes <= overflow.MaxCrashes+1; crashes++ {
 		got := r.rescue(r.claimFor(overflow.Request, 1, time.Millisecond)[0])
-		if got.Crashes != crashes || got.Attempt != 1 || got.Run != 1+crashes {
-			r.Errorf("after crash %d Maintain reported %s with %d crashes", crashes, describe(got), got.Crashes)
+		if got.Crashes != crashes || got.Attempt != 1 || got.Run != 2+crashes || got.Snoozes != 0 {
+			r.Errorf("after crash %d Maintain reported %s with %d crashes and %d snoozes", crashes, describe(got), got.Crashes, got.Snoozes)
 		}
 	}
 	got := r.rerun(job)

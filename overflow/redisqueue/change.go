@@ -18,19 +18,39 @@ func (q *queue) Enqueue(ctx context.Context, job *overflow.Job, limit int) (*ove
 	if err := valid(job); err != nil {
 		return nil, err
 	}
-	args := []any{job.ID, max(limit, 0), job.Unique}
-	reply, err := q.run(ctx, enqueueScript, appendFields(args, fresh(job))...)
+	j := fresh(job)
+	reply, err := q.run(ctx, enqueueScript, appendNew([]any{j.ID, max(limit, 0), j.Unique}, j)...)
 	if err != nil {
 		return nil, err
 	}
 	if err := verdict(reply); err != nil {
 		return nil, err
 	}
-	stored, err := first(reply)
-	if err == nil && reply[0] == "new" {
-		stored.Payload, stored.Head = slices.Clone(job.Payload), slices.Clone(job.Head)
+	if reply[0] != "new" {
+		return first(reply)
 	}
-	return stored, err
+	return created(j, reply)
+}
+
+// created returns a job that was stored, as it is now.
+func created(j *overflow.Job, reply []any) (*overflow.Job, error) {
+	if len(reply) != 2 {
+		return nil, unreadable()
+	}
+	values, ok := reply[1].([]any)
+	if !ok || len(values) != 2 {
+		return nil, unreadable()
+	}
+	at, err := parseTime(str(values[1]))
+	if err != nil {
+		return nil, unreadable()
+	}
+	j.State, j.CreatedAt = overflow.State(str(values[0])), at
+	if j.State != overflow.Scheduled {
+		j.RunAt = time.Time{}
+	}
+	j.Payload, j.Head = slices.Clone(j.Payload), slices.Clone(j.Head)
+	return j, nil
 }
 
 // valid returns an error if a job cannot be stored.
@@ -99,7 +119,7 @@ func (q *queue) Apply(ctx context.Context, ref overflow.Ref, c overflow.Change) 
 		if err := valid(c.Follow); err != nil {
 			return nil, err
 		}
-		args = appendFields(append(args, c.Follow.ID, c.Follow.Unique), fresh(c.Follow))
+		args = appendNew(append(args, c.Follow.ID, c.Follow.Unique), fresh(c.Follow))
 	}
 	reply, err := q.run(ctx, applyScript, args...)
 	if err != nil {

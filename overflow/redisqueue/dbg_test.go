@@ -3,6 +3,10 @@ package redisqueue
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +22,23 @@ func TestDbg(t *testing.T) {
 	phase := func(name string, f func()) {
 		q.client.ConfigResetStat(ctx)
 		c := s.CPUTime()
+		pid := exec.Command("pgrep", "-x", "redis-server")
+		out, _ := pid.Output()
+		ps := exec.Command("perf", "stat", "-x", ",", "-e", "instructions:u,instructions:k", "-p", strings.TrimSpace(strings.ReplaceAll(string(out), "\n", ",")))
+		var sb strings.Builder
+		ps.Stderr = &sb
+		ps.Start()
+		time.Sleep(300 * time.Millisecond)
 		f()
+		ps.Process.Signal(os.Interrupt)
+		ps.Wait()
+		for _, l := range strings.Split(sb.String(), "\n") {
+			f := strings.Split(l, ",")
+			if len(f) > 3 {
+				v, _ := strconv.ParseFloat(f[0], 64)
+				fmt.Println("instr", f[2], v/float64(n)/1000, "k/job")
+			}
+		}
 		fmt.Println("==", name, float64((s.CPUTime()-c).Microseconds())/float64(n), "µs/job")
 		info, _ := q.client.Info(ctx, "commandstats").Result()
 		fmt.Println(info)

@@ -126,13 +126,22 @@ func parseTime(v string) (time.Time, error) {
 // microseconds returns a duration as the scripts want it.
 func microseconds(d time.Duration) string { return strconv.FormatInt(d.Microseconds(), 10) }
 
-// appendFields appends what the scripts' function create is given of a new job. They are
+// appendNew appends what the scripts' function create is given of a new job. They are
 // copies, since a call may end before it was sent.
-func appendFields(args []any, j *overflow.Job) []any {
+func appendNew(args []any, j *overflow.Job) []any {
+	args = append(args, string(j.Kind), j.Priority, nanoseconds(j.RunAt), nanoseconds(j.Deadline), nanoseconds(j.CreatedAt), j.Unique)
 	for i := range fields {
-		args = append(args, fields[i].get(j))
+		if v := fields[i].get(j); v != "" && fields[i].name != "run_at" {
+			args = append(args, fields[i].name, v)
+		}
 	}
-	return append(args, string(j.Payload), string(j.Head))
+	if len(j.Payload) > 0 {
+		args = append(args, "payload", string(j.Payload))
+	}
+	if len(j.Head) > 0 {
+		args = append(args, "head", string(j.Head))
+	}
+	return args
 }
 
 // errReply: the server's answer is not what a script of ours returns.

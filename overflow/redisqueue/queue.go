@@ -1,15 +1,12 @@
 // Package redisqueue keeps jobs in Redis (7.0 or later) or Valkey, for as many
 // processes as share the server.
 //
-// One hash per job holds all there is to know of it. Streams, one per priority and kind
-// and one more for jobs that come back, hold IDs only, and give them out through a
-// consumer group; sorted sets hold what waits for a time, a lane or the end of its lease.
-// lua/lib.lua lists the keys. Every change is one Lua script, fenced by the lease's
-// token, and by the server's clock. All keys are in one hash slot.
-//
-// Jobs that come back (after a failure, a wait, the death of a process) are merged
-// with the new ones by their age. Among those that have come back and wait for a worker, the one
-// that came back first is first.
+// One hash per job holds all there is to know of it. Streams, one per priority and
+// kind, hold the IDs of new jobs and give them out through a consumer group. Sorted sets
+// hold what a stream has no order for: jobs that have come back and keep their place by age,
+// and what waits for a time, a lane or the end of its lease. lua/lib.lua lists the keys. Every
+// change is one Lua script, fenced by the lease's token, and by the server's clock. All
+// keys are in one hash slot.
 //
 // What the server acknowledges is as durable as its configuration makes it: with
 // appendfsync always it is on disk; with everysec the last second may be lost if the machine

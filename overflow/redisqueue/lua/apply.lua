@@ -79,7 +79,7 @@ elseif to == 'scheduled' then
 elseif to == 'waiting' then
   arrive(j, to, ARGV[5])
 else
-  arrive(j, to, 'again')
+  arrive(j, to, again)
 end
 
 local follow = 14 + chunks

@@ -13,6 +13,7 @@
 
 local kind, max, lease, token, consumer = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local broken, out = 0, {}
+local till = score(NOW + lease)
 
 -- promote makes scheduled jobs available whose time has come.
 local function promote()
@@ -29,12 +30,12 @@ local function promote()
   byAge(jobs)
   for _, j in ipairs(jobs) do
     leave(j)
-    arrive(j, 'available', 'again')
+    arrive(j, 'available', again)
   end
 end
 
 -- begin makes a job Executing.
-local function begin(j)
+local function begin(j, payload)
   call('ZREM', index(j), j[ID])
   if j[RUN] then
     call('UNLINK', P .. 'o:' .. j[ID])
@@ -43,26 +44,34 @@ local function begin(j)
   put(j, STATE, 'executing')
   put(j, ATTEMPT, int(j[ATTEMPT]) + 1)
   put(j, RUN, int(j[RUN]) + 1)
-  put(j, STARTED_AT, ns(NOW))
+  put(j, STARTED_AT, NOW_NS)
   put(j, LEASE, token .. '.' .. #out)
-  put(j, LEASE_UNTIL, ns(NOW + lease))
-  call('ZADD', index(j), score(NOW + lease), j[ID])
+  put(j, LEASE_UNTIL, till .. '000')
+  call('ZADD', index(j), till, j[ID])
   save(j)
   tell(j[ID], 's')
-  out[#out + 1] = { call('HGET', P .. 'j:' .. j[ID], 'payload'), j }
+  out[#out + 1] = { payload, j }
 end
 
 -- take begins the job of an entry that the group has given us.
-local function take(key, which, entry)
-  local j = load(entry[2][2])
-  if j and j[ENTRY] == which .. entry[1] then
-    if j[STATE] == 'available' then return begin(j) end
+local function take(key, entry)
+  local j, payload = load(entry[2][2], 'payload')
+  if j and j[ENTRY] == entry[1] then
+    if j[STATE] == 'available' then return begin(j, payload) end
     -- It runs: the group was lost and made anew, and gives out everything again.
     if j[STATE] == 'executing' then return end
   end
   broken = 1
   call('XACK', key, GROUP, entry[1])
   call('XDEL', key, entry[1])
+end
+
+-- retake begins a job that has come back.
+local function retake(key, id)
+  call('ZREM', key, id)
+  local j, payload = load(id, 'payload')
+  if j and j[STATE] == 'available' and not j[ENTRY] then return begin(j, payload) end
+  broken = 1
 end
 
 -- read has the group give us n entries of a stream that is there. There is no group
@@ -83,47 +92,40 @@ local function read(key, n)
   return reply[1][2]
 end
 
--- peek returns up to n entries that the group will give out next.
-local function peek(key, n)
-  return call('XRANGE', key, '(' .. given(key), '+', 'COUNT', n)
-end
-
--- merge tells how many of the next n jobs are in the one stream and how many in the
--- other, if each is in order: the older first.
-local function merge(new, again, n)
+-- serve takes jobs of one priority, up to max, and reports whether there may be more: of those
+-- that are new and those that have come back, the older first.
+local function serve(priority)
+  local stream, set = P .. 'new:' .. kind .. ':' .. priority, P .. 'again:' .. kind .. ':' .. priority
+  local n = max - #out
+  local back = call('ZRANGE', set, 0, n - 1)
+  if #back == 0 then
+    if call('XLEN', stream) == 0 then return false end
+    local entries = read(stream, n)
+    for _, entry in ipairs(entries) do take(stream, entry) end
+    return #entries > 0
+  end
+  local next = call('XRANGE', stream, '(' .. given(stream), '+', 'COUNT', n)
   local a, b = 0, 0
-  while a + b < n and (new[a + 1] or again[b + 1]) do
-    if not again[b + 1] or (new[a + 1] and new[a + 1][2][2] < again[b + 1][2][2]) then
+  while a + b < n and (next[a + 1] or back[b + 1]) do
+    if not back[b + 1] or (next[a + 1] and next[a + 1][2][2] < back[b + 1]) then
       a = a + 1
     else
       b = b + 1
     end
   end
-  return a, b
-end
-
--- serve takes jobs of one priority, up to max, and reports whether there may be more.
-local function serve(priority)
-  local new, again = P .. 'new:' .. kind .. ':' .. priority, P .. 'again:' .. kind .. ':' .. priority
-  local n = max - #out
-  local a, b = n, 0
-  if call('XLEN', again) > 0 then
-    a, b = merge(peek(new, n), peek(again, n), n)
-  elseif call('XLEN', new) == 0 then
-    return false
+  local entries = a > 0 and read(stream, a) or {}
+  a, b = 1, 1
+  for _ = 1, n do
+    local entry, id = entries[a], back[b]
+    if entry and (not id or entry[2][2] < id) then
+      take(stream, entry)
+      a = a + 1
+    elseif id then
+      retake(set, id)
+      b = b + 1
+    end
   end
-  local entries = {}
-  if b > 0 then
-    for _, e in ipairs(read(again, b)) do entries[#entries + 1] = { again, 'a', e } end
-  end
-  if a > 0 then
-    for _, e in ipairs(read(new, a)) do entries[#entries + 1] = { new, 'n', e } end
-  end
-  if a > 0 and b > 0 then
-    table.sort(entries, function(x, y) return x[3][2][2] < y[3][2][2] end)
-  end
-  for _, e in ipairs(entries) do take(e[1], e[2], e[3]) end
-  return #entries > 0
+  return true
 end
 
 if kind ~= 'request' or call('EXISTS', P .. 'paused') == 0 then

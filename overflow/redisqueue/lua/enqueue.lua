@@ -1,8 +1,8 @@
 -- Enqueue stores a job, once.
 --
 -- KEYS[1]  prefix
--- ARGV     id, max, unique, then the values of NAMES, the payload and the head
--- Output   "new" and the job; "old", the job that is there instead, its payload and its head; or "full"
+-- ARGV     id, max, unique, then what create is given
+-- Output   "new", its state and when it was created; "old", the job that is there instead, its payload and its head; or "full"
 --
 -- It writes nothing before every check has passed, and without the flag allow-oom
 -- a full server refuses it as a whole.
@@ -21,6 +21,5 @@ if max > 0 then
   end
   if batch.live >= max then return { 'full' } end
 end
-local j = create(id, ARGV, 4)
-if batch.live and j[KIND] == 'request' then batch.live = batch.live + 1 end
-return { 'new', j }
+if batch.live and ARGV[4] == 'request' then batch.live = batch.live + 1 end
+return { 'new', create(id, ARGV, 4) }

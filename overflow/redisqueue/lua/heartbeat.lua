@@ -6,19 +6,19 @@
 --
 -- XCLAIM would take an entry from whoever has it; it comes after the lease was found
 -- to be the caller's, in the same script, and so takes nothing from anybody. It
--- makes the entry's idle time the time since the last sign of life, and a full server allows it.
+-- makes the entry's idle time the time since the last sign of life.
 
 local lease, consumer = tonumber(ARGV[1]), ARGV[2]
 local out = {}
+local till = score(NOW + lease)
 for i = 3, #ARGV, 2 do
   local j = load(ARGV[i])
   if not j or j[STATE] ~= 'executing' or j[LEASE] ~= ARGV[i + 1] or (us(j[LEASE_UNTIL]) or 0) <= NOW then
     out[#out + 1] = 2
   else
-    local key, entry = queue(j)
-    redis.pcall('XCLAIM', key, GROUP, consumer, 0, entry, 'JUSTID')
-    call('ZADD', index(j), score(NOW + lease), j[ID])
-    put(j, LEASE_UNTIL, ns(NOW + lease))
+    if j[ENTRY] then redis.pcall('XCLAIM', new(j), GROUP, consumer, 0, j[ENTRY], 'JUSTID') end
+    call('ZADD', index(j), till, j[ID])
+    put(j, LEASE_UNTIL, till .. '000')
     save(j)
     out[#out + 1] = j[CANCEL_ASKED] and 1 or 0
   end

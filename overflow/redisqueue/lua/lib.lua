@@ -7,10 +7,10 @@
 --
 --   j:<id>        hash   a job: NAMES, payload and head. A field that is empty is not there.
 --   o:<id>        list   what the job's present run has put out, or its last
---   new:<kind>:<priority>, again:<kind>:<priority>
---                 stream available jobs by ID, and those that run: the first for
---                        jobs that have just come, the other for those that come
---                        back, which are older. Consumer group "w" on each.
+--   new:<kind>:<priority>    stream  jobs that are available for the first time, by ID, and
+--                        those that run for the first time. Consumer group "w".
+--   again:<kind>:<priority>  zset    available jobs that have come back, in the order of
+--                        their age, which a stream could not give them
 --   leases:<kind> zset   executing jobs, by when their lease runs out
 --   i:<kind>:<state>[:<priority>]
 --                 zset   the IDs of all jobs of another state, all with the score 0 and so
@@ -58,17 +58,20 @@ local function score(t) return string.format('%.0f', t) end
 
 -- ns returns a score as a time of a job; us does the reverse, and is nil for none.
 local function ns(t) return string.format('%.0f000', t) end
+local NOW_NS = ns(NOW)
 local function us(t) return t and tonumber(string.sub(t, 1, -4)) end
 
 -- int returns a field that is a number, 0 if it is empty or broken.
 local function int(v) return tonumber(v or 0) or 0 end
 
--- load returns a job, or nil if it is not there.
-local function load(id)
+-- load returns a job, or nil if it is not there, and if it is asked for one more field that.
+local function load(id, more)
+  NAMES[ID] = more
   local j = call('HMGET', P .. 'j:' .. id, unpack(NAMES))
+  NAMES[ID] = nil
   if not j[STATE] then return nil end
-  j[ID] = id
-  return j
+  more, j[ID] = j[ID], id
+  return j, more
 end
 
 -- put changes a field of a job. Empty text and 0 are no value.
@@ -109,34 +112,40 @@ local function index(j)
   return P .. 'i:' .. j[KIND] .. ':' .. j[STATE]
 end
 
--- queue returns the stream that a job's entry is in, and the entry's ID there. The first
--- letter of the field says which stream it is.
-local function queue(j)
-  local which = string.sub(j[ENTRY], 1, 1) == 'n' and 'new:' or 'again:'
-  return P .. which .. j[KIND] .. ':' .. (j[PRIORITY] or '0'), string.sub(j[ENTRY], 2)
-end
+-- new and again return where a job is when it is available.
+local function new(j) return P .. 'new:' .. j[KIND] .. ':' .. (j[PRIORITY] or '0') end
+local function again(j) return P .. 'again:' .. j[KIND] .. ':' .. (j[PRIORITY] or '0') end
 
 -- tell says to those who watch a job that it has changed.
 local function tell(id, what) call('SPUBLISH', P .. 'w:' .. id, what) end
 
--- ring wakes those who wait for something to claim, in every process.
+-- ring wakes those who wait for something to claim, in every process. Once in a script is
+-- enough: they come when it is done.
+local rung = {}
 local function ring(kind)
+  if rung[kind] then return end
+  rung[kind] = true
   if call('DEL', P .. 'idle:' .. kind) == 1 then
     call('XADD', P .. 'wake:' .. kind, 'MAXLEN', '1', '*', 'j', '')
   end
 end
 
--- dequeue takes a job's entry out of its stream.
+-- dequeue takes a job out of its stream. If it is in none, it has come back.
 local function dequeue(j)
-  if not j[ENTRY] then return end
-  local key, entry = queue(j)
-  call('XACK', key, GROUP, entry)
-  call('XDEL', key, entry)
-  put(j, ENTRY, false)
+  if j[ENTRY] then
+    local key = new(j)
+    call('XACK', key, GROUP, j[ENTRY])
+    -- An entry that was given out and is done stays for maintain.lua, since to delete
+    -- one is slow, and many at a time are not. One that was not must not be given out.
+    if j[STATE] == 'available' then call('XDEL', key, j[ENTRY]) end
+    put(j, ENTRY, false)
+  elseif j[STATE] == 'available' then
+    call('ZREM', again(j), j[ID])
+  end
 end
 
--- leave takes a job out of everything that belongs to its state. In a script that
--- ends a run it is the first to write, and begins with XACK, which a full server allows.
+-- leave takes a job out of everything that belongs to its state. In a script that ends a
+-- run it is the first to write, and begins with XACK or ZREM, which a full server allows.
 local function leave(j)
   local s = j[STATE]
   if s == 'executing' then
@@ -164,14 +173,17 @@ local function leave(j)
 end
 
 -- arrive puts a job into a state, which is none of the final ones, stores it, and
--- tells. at is the stream of an available job ('new' or 'again'), the time of a scheduled one or
--- the lane of a waiting one. More fields and values are stored with it.
+-- tells. at is, of an available job, whether it is new or has come back (new or again), of a
+-- scheduled one its time, and of a waiting one its lane. More fields and values are stored with it.
 local function arrive(j, state, at, ...)
   local kind, id = j[KIND], j[ID]
   put(j, STATE, state)
   if state == 'available' then
-    local key = P .. at .. ':' .. kind .. ':' .. (j[PRIORITY] or '0')
-    put(j, ENTRY, string.sub(at, 1, 1) .. call('XADD', key, '*', 'id', id))
+    if at == new then
+      put(j, ENTRY, call('XADD', new(j), '*', 'id', id))
+    else
+      call('ZADD', again(j), 0, id)
+    end
     ring(kind)
   elseif state == 'scheduled' then
     if us(j[RUN_AT]) ~= at then put(j, RUN_AT, ns(at)) end
@@ -202,37 +214,34 @@ end
 -- finish ends a job in one of the final states and keeps it for so many microseconds.
 local function finish(j, state, keep, ...)
   put(j, STATE, state)
-  put(j, ENDED_AT, ns(NOW))
-  put(j, KEEP_UNTIL, ns(NOW + keep))
-  call('ZADD', P .. 'keep', score(NOW + keep), j[ID])
+  put(j, ENDED_AT, NOW_NS)
+  local till = score(NOW + keep)
+  put(j, KEEP_UNTIL, till .. '000')
+  call('ZADD', P .. 'keep', till, j[ID])
   call('ZADD', index(j), 0, j[ID])
   if state ~= 'completed' then release(j) end
   save(j, ...)
   tell(j[ID], 's')
 end
 
--- create stores a job. args[from] and on are the values of NAMES, its payload and its head.
+-- create stores a job. args[from] and on are its kind, priority, run_at, deadline, created_at
+-- and unique, then fields and values: all that are not empty but run_at, payload and head too. It
+-- returns its state and when it was created.
 local function create(id, args, from)
-  local j = { [ID] = id }
-  for field = 1, #NAMES do
-    j[field] = false
-    put(j, field, args[from + field - 1])
-  end
-  if not j[CREATED_AT] then put(j, CREATED_AT, ns(NOW)) end
-  if j[UNIQUE] then call('HSET', P .. 'uniques', j[UNIQUE], id) end
-  local more = {}
-  for i, name in ipairs({ 'payload', 'head' }) do
-    local v = args[from + #NAMES + i - 1]
-    if v ~= '' then more[#more + 1], more[#more + 2] = name, v end
-  end
-  local at = us(j[RUN_AT])
+  local created, unique, at = args[from + 4], args[from + 5], us(args[from + 2])
+  local j = {
+    [ID] = id, [STATE] = false, [KIND] = args[from], [PRIORITY] = args[from + 1], [RUN_AT] = false,
+    [DEADLINE] = args[from + 3] ~= '' and args[from + 3], [CREATED_AT] = created,
+  }
+  if created == '' then put(j, CREATED_AT, NOW_NS) end
+  if unique ~= '' then call('HSET', P .. 'uniques', unique, id) end
   if at and at > NOW then
-    arrive(j, 'scheduled', at, unpack(more))
+    put(j, RUN_AT, args[from + 2])
+    arrive(j, 'scheduled', at, unpack(args, from + 6))
   else
-    put(j, RUN_AT, false)
-    arrive(j, 'available', 'new', unpack(more))
+    arrive(j, 'available', new, unpack(args, from + 6))
   end
-  return j
+  return { j[STATE], j[CREATED_AT] }
 end
 
 -- holder returns the ID of the job that holds a Unique, or nil.

@@ -32,7 +32,7 @@ for _, kind in ipairs(KINDS) do
     leave(j)
     put(j, CRASHES, int(j[CRASHES]) + 1)
     put(j, ATTEMPT, math.max(0, int(j[ATTEMPT]) - 1))
-    arrive(j, 'available', 'again')
+    arrive(j, 'available', again)
     rescued[#rescued + 1] = j
   end
 end
@@ -40,7 +40,7 @@ end
 local overdue = due('deadlines', function(j) return j[STATE] == 'waiting' or j[STATE] == 'scheduled' end)
 for _, j in ipairs(overdue) do
   leave(j)
-  arrive(j, 'available', 'again')
+  arrive(j, 'available', again)
 end
 
 local ended = due('keep', function(j) return FINAL[j[STATE]] end)
@@ -49,6 +49,19 @@ for _, j in ipairs(ended) do
   release(j)
   call('UNLINK', P .. 'j:' .. j[ID], P .. 'o:' .. j[ID])
   tell(j[ID], 's')
+end
+
+-- trim removes the entries of a stream before those that are still needed: before the first that was
+-- given out and is not done, and so before all that were not given out.
+local function trim(key)
+  if call('XLEN', key) <= 1 then return end
+  local pending = redis.pcall('XPENDING', key, GROUP)
+  if pending.err then return end -- no group, so nothing was given out
+  call('XTRIM', key, 'MINID', pending[1] > 0 and pending[2] or given(key))
+end
+
+for _, kind in ipairs(KINDS) do
+  for priority = 0, 3 do trim(P .. 'new:' .. kind .. ':' .. priority) end
 end
 
 return { more, #overdue, #ended, rescued }

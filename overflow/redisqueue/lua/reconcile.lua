@@ -29,8 +29,8 @@ end
 
 -- queued reports whether an available job will be given out.
 local function queued(j)
-  if not j[ENTRY] then return false end
-  local key, entry = queue(j)
+  if not j[ENTRY] then return call('ZSCORE', again(j), j[ID]) end
+  local key, entry = new(j), j[ENTRY]
   if not lasts[key] then lasts[key] = given(key) end
   return later(entry, lasts[key]) and #call('XRANGE', key, entry, entry) == 1
 end
@@ -49,7 +49,7 @@ local function mend(j)
   if s == 'available' then
     if not queued(j) then
       leave(j)
-      arrive(j, 'available', 'again')
+      arrive(j, 'available', again)
       fixed = true
     end
   elseif s == 'scheduled' then

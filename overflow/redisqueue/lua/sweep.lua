@@ -12,9 +12,9 @@ local consumer, idle, dead = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local repaired, lost = 0, 0
 
 -- check puts an entry in order that has been given out.
-local function check(key, which, entry)
+local function check(key, entry)
   local j = load(entry[2][2])
-  local mine = j and j[ENTRY] == which .. entry[1]
+  local mine = j and j[ENTRY] == entry[1]
   local state = mine and j[STATE]
   if state == 'executing' and call('ZSCORE', index(j), j[ID]) then return end
   repaired = repaired + 1
@@ -22,7 +22,7 @@ local function check(key, which, entry)
     call('ZADD', index(j), score(us(j[LEASE_UNTIL]) or NOW), j[ID])
   elseif state == 'available' then -- given out, but never begun
     leave(j)
-    arrive(j, 'available', 'again')
+    arrive(j, 'available', again)
   else
     call('XACK', key, GROUP, entry[1])
     call('XDEL', key, entry[1])
@@ -31,13 +31,13 @@ end
 
 -- claim goes through a stream's entries, of which Redis looks at a limited number at a
 -- time and says where to go on. A thousand long-idle entries are enough for once.
-local function claim(key, which)
+local function claim(key)
   local cursor = '0-0'
   for _ = 1, 10 do
     local reply = redis.pcall('XAUTOCLAIM', key, GROUP, consumer, idle, cursor, 'COUNT', 100)
     if reply.err then return end -- there is no group, and so nothing was given out
     for _, entry in ipairs(reply[2]) do
-      if entry then check(key, which, entry) end
+      if entry then check(key, entry) end
     end
     lost = lost + #(reply[3] or {})
     cursor = reply[1]
@@ -61,12 +61,10 @@ end
 
 for _, kind in ipairs(KINDS) do
   for priority = 0, 3 do
-    for _, name in ipairs({ 'new', 'again' }) do
-      local key = P .. name .. ':' .. kind .. ':' .. priority
-      if call('EXISTS', key) == 1 then
-        claim(key, string.sub(name, 1, 1))
-        bury(key)
-      end
+    local key = P .. 'new:' .. kind .. ':' .. priority
+    if call('EXISTS', key) == 1 then
+      claim(key)
+      bury(key)
     end
   end
 end

@@ -4,7 +4,11 @@ local out, at = {}, 1
 while ARGV[at] do
   local n = tonumber(ARGV[at])
   local args = {}
-  for i = 1, n do args[i] = ARGV[at + i] end
+  if n < 4000 then -- which fit on the stack
+    args = { unpack(ARGV, at + 1, at + n) }
+  else
+    for i = 1, n do args[i] = ARGV[at + i] end
+  end
   local ok, reply = pcall(run, args)
   if not ok then
     reply = { 'error', type(reply) == 'table' and reply.err or tostring(reply) }

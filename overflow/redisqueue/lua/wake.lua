@@ -11,7 +11,7 @@ for _, id in ipairs(ids) do
   local j = load(id)
   if j and j[STATE] == 'waiting' and (j[LANE] or '') == ARGV[2] then
     leave(j)
-    arrive(j, 'available', 'again')
+    arrive(j, 'available', again)
     n = n + 1
   else
     call('ZREM', key, id)

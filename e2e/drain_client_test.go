@@ -1,0 +1,182 @@
+//go:build unix
+
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestDrainClientRetries: whoever sends a request again, even many times at once, gets the same
+// job for it, and later the same answer.
+func TestDrainClientRetries(t *testing.T) {
+	t.Parallel()
+	eachBackend(t, func(t *testing.T, b backend) {
+		st := newStage(t, b, "workers 4\nlease 1s")
+		g := newGate()
+		st.l.plays(gated(g))
+		x := st.order()
+		var ids sync.Map
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				a, err := st.o.post(t.Context(), x)
+				if err != nil || a.StatusCode != http.StatusAccepted {
+					t.Errorf("%v: %+v", err, a)
+					return
+				}
+				var job jobView
+				_ = json.Unmarshal([]byte(a.Body), &job)
+				ids.Store(job.ID, true)
+			})
+		}
+		wg.Wait()
+		n := 0
+		for range ids.Range {
+			n++
+		}
+		if n != 1 {
+			t.Errorf("one request became %d jobs", n)
+		}
+		other := *x
+		other.body = drainBody(x.marker, false, 1)
+		if a, err := st.o.post(t.Context(), &other); err != nil || a.wantError(t, http.StatusUnprocessableEntity).code() != "idempotency_key_reused" {
+			t.Errorf("the key with another request: %v, %s", err, a.Body)
+		}
+		st.o.many(1, 1, func(int) *order { return x })
+		g.open()
+		st.end(t)
+		again, err := st.o.post(t.Context(), x)
+		if err != nil || again.Header.Get("Idempotent-Replayed") != "true" || again.Body != x.answer {
+			t.Errorf("sent again when it was done: %v, %d %s", err, again.StatusCode, again.Body)
+		}
+		if runs := len(st.l.of(x.marker)); runs != 1 {
+			t.Errorf("it ran %d times", runs)
+		}
+	})
+}
+
+// TestDrainHangingReceiver: a receiver that does not answer holds up neither jobs nor the
+// callbacks to others, and is told in the end.
+func TestDrainHangingReceiver(t *testing.T) {
+	t.Parallel()
+	eachBackend(t, func(t *testing.T, b backend) {
+		block := strings.Replace(callbackBlock, "{", "{\nworkers 4\nper_host 2\ntimeout 2s", 1)
+		st := &stage{l: newLedger(t), r: newReceiver(t, "127.0.0.1"), m: new(mishaps)}
+		st.n = newNode(t, "a", drainSetup(st.l, b.queue(t), "workers 4\nlease 1s", block), st.m)
+		st.n.serve()
+		st.o = newOrders(t, st.n.of)
+		var calls, busy, most atomic.Int32
+		awake, slow := newGate(), newReceiver(t, "127.0.0.2")
+		slow.ring = func(r *http.Request) int {
+			calls.Add(1)
+			most.Store(max(most.Load(), busy.Add(1)))
+			defer busy.Add(-1)
+			select {
+			case <-awake.opened:
+				return http.StatusOK
+			case <-r.Context().Done():
+			}
+			return http.StatusServiceUnavailable
+		}
+		const each = 20
+		began := time.Now()
+		st.o.many(2*each, 4, func(i int) *order {
+			x := st.order()
+			if i%2 == 0 {
+				x.hook = slow.url
+			}
+			return x
+		})
+		st.o.settle(patience)
+		jobs := time.Since(began)
+		eventually(t, patience, "the other receiver is not told", func() bool { return st.r.jobs() == each })
+		if told := time.Since(began); jobs > 8*time.Second || told > 8*time.Second {
+			t.Errorf("with one receiver that hangs, the jobs took %v, and the callbacks to another %v", jobs, told)
+		}
+		if slow.jobs() != 0 || most.Load() > 2 {
+			t.Errorf("the receiver that hangs has taken %d calls, and %d at once, of 2", slow.jobs(), most.Load())
+		}
+		eventually(t, patience, "the calls to a receiver that hangs are not given up", func() bool { return calls.Load() >= 4 })
+		awake.open()
+		eventually(t, 2*patience, "the slow receiver is not told in the end", func() bool { return slow.jobs() == each })
+		for job, notices := range slow.told {
+			st.r.told[job] = notices // both are quiet by now
+		}
+		audit(t, st.o, st.l, st.r, st.m)
+	})
+}
+
+// fill places orders with much ballast until one is refused since the queue is full, and
+// returns how many were acknowledged.
+func (st *stage) fill(t *testing.T) int {
+	t.Helper()
+	for n := 0; n < 1000; n++ {
+		x := st.order()
+		x.body = drainBody(x.marker, false, 200<<10)
+		a, err := st.o.post(t.Context(), x)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case a.StatusCode == http.StatusAccepted:
+			st.o.many(1, 1, func(int) *order { return x }) // which finds its job
+		default:
+			if code := a.wantError(t, http.StatusServiceUnavailable).code(); code != "queue_full" || a.Header.Get("Retry-After") == "" {
+				t.Fatalf("a full queue says %s, Retry-After %q", a.Body, a.Header.Get("Retry-After"))
+			}
+			return n
+		}
+	}
+	t.Fatal("the queue does not get full")
+	return 0
+}
+
+// full has a queue fill up, checks that what is in it can be done all the same, and that it takes new
+// requests once the old ones are removed.
+func (st *stage) full(t *testing.T) {
+	t.Helper()
+	g := newGate()
+	st.l.plays(gated(g))
+	n := st.fill(t)
+	if n < 10 {
+		t.Fatalf("the queue is full with %d requests", n)
+	}
+	for range 20 { // it stays full, and nothing else happens
+		x := st.order()
+		x.body = drainBody(x.marker, false, 200<<10)
+		if a, err := st.o.post(t.Context(), x); err != nil || a.wantError(t, http.StatusServiceUnavailable).code() != "queue_full" {
+			t.Errorf("%v: %s", err, a.Body)
+		}
+	}
+	g.open()
+	if y := st.end(t); y.completed != n || y.again != 0 {
+		t.Errorf("want the %d requests of a full queue to be completed", n)
+	}
+	t.Logf("%d requests fill it", n)
+	if os.Getenv("RUNESTONE_FAULT_ROUNDS") == "" {
+		return // the rest takes the minute that answers are kept at least
+	}
+	st.l.plays(quickly)
+	st.o.all = nil
+	x := st.order()
+	x.body = drainBody(x.marker, false, 200<<10)
+	eventually(t, 2*time.Minute, "the queue stays full when its jobs have gone", func() bool {
+		a, err := st.o.post(t.Context(), x)
+		return err == nil && a.StatusCode == http.StatusAccepted
+	})
+	st.o.many(1, 1, func(int) *order { return x })
+	st.end(t)
+}
+
+// TestDrainFullFile: a file that has reached its size takes no more jobs, and those in it can end.
+func TestDrainFullFile(t *testing.T) {
+	t.Parallel()
+	b := backend{embedded.name, 1, func(testing.TB) string { return "queue embedded {\nmax_size 16MiB\n}" }}
+	newStage(t, b, "workers 4\nlease 1s\nkeep_results 1m").full(t)
+}
