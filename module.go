@@ -19,6 +19,7 @@ import (
 	_ "github.com/runestone-gateway/runestone/gateway"
 	_ "github.com/runestone-gateway/runestone/handler"
 	_ "github.com/runestone-gateway/runestone/overflow/boltqueue"
+	_ "github.com/runestone-gateway/runestone/overflow/redisqueue"
 	_ "github.com/runestone-gateway/runestone/policy"
 	_ "github.com/runestone-gateway/runestone/provider/mock"
 	_ "github.com/runestone-gateway/runestone/provider/openai"

@@ -37,6 +37,8 @@ func TestModulesRegistered(t *testing.T) {
 		"runestone.policies.weighted",
 		"runestone.providers.mock",
 		"runestone.providers.openai",
+		"runestone.queues.embedded",
+		"runestone.queues.redis",
 	}
 	var got []string
 	for _, id := range caddy.Modules() {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/runestone-gateway/runestone/gateway"
 	_ "github.com/runestone-gateway/runestone/overflow/boltqueue"
+	_ "github.com/runestone-gateway/runestone/overflow/redisqueue"
 	_ "github.com/runestone-gateway/runestone/provider/mock"
 	_ "github.com/runestone-gateway/runestone/provider/openai"
 )

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -67,12 +68,12 @@ func TestDrainSurvivesKills(t *testing.T) {
 		l, r, m := newLedger(t), newReceiver(t, "127.0.0.1"), new(mishaps)
 		s := drainSetup(l, b.queue(t), "workers 8\nlease 1s", callbackBlock)
 		var nodes []*node
+		o := newOrders(t)
 		for i := range b.nodes {
 			nodes = append(nodes, newNode(t, string(rune('a'+i)), s, m))
 			nodes[i].serve()
+			o.sites = append(o.sites, nodes[i].site)
 		}
-		o := newOrders(t, func() string { return nodes[rand.IntN(len(nodes))].site })
-
 		stop := startCustomers(t, o, r)
 		for round := range rounds {
 			n := nodes[round%len(nodes)]
@@ -90,19 +91,22 @@ func TestDrainSurvivesKills(t *testing.T) {
 
 		o.settle(2 * time.Minute)
 		orders := o.placed()
-		eventuallyOr(t, func() bool { return r.jobs() >= len(orders) }, func() string { return "the receiver was not told of all jobs" })
+		r.await(len(orders))
+		if n := r.jobs(); n != len(orders) {
+			t.Errorf("the receiver was told of %d jobs, and %d were acknowledged", n, len(orders))
+		}
 		y := audit(t, o, l, r, m)
 		t.Logf("%d kills", rounds)
 		if most := rounds * 8; y.again > most {
 			t.Errorf("%d jobs ran again, after %d kills of 8 workers", y.again, rounds)
 		}
-		n := nodes[0]
-		eventuallyOr(t, func() bool { return n.depth() == y.acknowledged }, func() string {
-			return "the queue has " + strconv.Itoa(n.depth()) + " jobs, not as many as were acknowledged"
+		n := nodes[0] // which counts once a second
+		eventuallyOr(t, func() bool {
+			return n.depth() == y.acknowledged && n.depth("available", "waiting", "scheduled", "executing") == 0
+		}, func() string {
+			return fmt.Sprintf("the queue has %d jobs, and %d were acknowledged; %d have not ended",
+				n.depth(), y.acknowledged, n.depth("available", "waiting", "scheduled", "executing"))
 		})
-		if left := n.depth("available", "waiting", "scheduled", "executing"); left != 0 {
-			t.Errorf("%d jobs have not ended", left)
-		}
 	})
 }
 

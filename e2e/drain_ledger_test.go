@@ -283,6 +283,13 @@ func (r *receiver) jobs() int {
 	return len(r.told)
 }
 
+// await waits, for a while, until it was told of so many jobs. An audit tells if it was not.
+func (r *receiver) await(jobs int) {
+	for deadline := time.Now().Add(2 * patience); r.jobs() < jobs && time.Now().Before(deadline); {
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
 // drainModel is the model of the tests of the drain, by both its names.
 const drainModel = "drain"
 

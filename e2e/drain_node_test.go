@@ -180,3 +180,9 @@ func (n *node) depth(states ...string) int {
 	}
 	return int(total)
 }
+
+// lost returns how many runs the node could not record since it had lost the job.
+func (n *node) lost() int {
+	n.t.Helper()
+	return int(scrape(n.t, n.gateway).sum("runestone_overflow_runs_total", "result=lost"))
+}

@@ -20,7 +20,7 @@ import (
 type orders struct {
 	t     testing.TB
 	http  *http.Client
-	sites func() string // host:port of a gateway, perhaps another each time
+	sites []string // of gateways, host:port; each call goes to one of them
 
 	mu   sync.Mutex
 	all  []*order
@@ -56,14 +56,11 @@ func (j *jobView) over() bool {
 	return j.Status != "" && j.Status != "queued" && j.Status != "in_progress"
 }
 
-func newOrders(t testing.TB, sites func() string) *orders {
+func newOrders(t testing.TB, sites ...string) *orders {
 	tr := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &orders{t: t, http: &http.Client{Transport: tr, Timeout: 2 * patience}, sites: sites}
 }
-
-// of is the site of one node.
-func (n *node) of() string { return n.site }
 
 // order makes one, which is not placed yet.
 func (o *orders) order() *order {
@@ -76,7 +73,7 @@ func (o *orders) order() *order {
 
 // call sends one request to one of the gateways.
 func (o *orders) call(ctx context.Context, method, path, body string, headers ...string) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+o.sites()+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+o.sites[rand.IntN(len(o.sites))]+path, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -36,23 +35,18 @@ func redisClient(t *testing.T, server *redisserver.Server) *redis.Client {
 }
 
 // TestDrainRedisKilled: a server that is killed under load and started again has everything
-// that was acknowledged, whether each write is on the disk or only with the kernel.
+// that was acknowledged, whether each write is on the disk or only with the kernel. With everysec, Redis
+// holds writes back while it syncs those before them, and a kill may lose these; nothing
+// can be said of it here.
 func TestDrainRedisKilled(t *testing.T) {
-	for _, policy := range []string{"always", "everysec"} {
+	for _, policy := range []string{"always", "no"} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
 			server := redisserver.Start(t, redisserver.AppendFsync(policy))
 			st := redisStage(t, server, "workers 8\nlease 2s")
 			other := newNode(t, "b", st.n.config, st.m)
 			other.serve()
-			var mu sync.Mutex
-			turn := 0
-			st.o.sites = func() string {
-				mu.Lock()
-				defer mu.Unlock()
-				turn++
-				return []*node{st.n, other}[turn%2].site
-			}
+			st.o.sites = append(st.o.sites, other.site)
 			stop := startCustomers(t, st.o, st.r)
 			rounds := max(3, faultRounds(t, 3)/5)
 			for range rounds {
@@ -132,7 +126,7 @@ func TestDrainPartition(t *testing.T) {
 	st := &stage{l: newLedger(t), r: newReceiver(t, "127.0.0.1"), m: new(mishaps)}
 	st.n = newNode(t, "a", drainSetup(st.l, "queue redis "+far.url, "workers 4\nlease 1s", callbackBlock), st.m)
 	st.n.serve()
-	st.o = newOrders(t, st.n.of)
+	st.o = newOrders(t, st.n.site)
 	early, late := newGate(), newGate()
 	st.l.plays(func(s *served) {
 		g := late
@@ -147,7 +141,7 @@ func TestDrainPartition(t *testing.T) {
 	eventually(t, patience, "four jobs do not run", func() bool { return st.l.waiting() == 4 })
 	other := newNode(t, "b", drainSetup(st.l, "queue redis "+server.URL(), "workers 8\nlease 1s", callbackBlock), st.m)
 	other.serve()
-	st.o.sites = other.of
+	st.o.sites = []string{other.site}
 
 	from := time.Now()
 	far.set(true)
@@ -162,11 +156,9 @@ func TestDrainPartition(t *testing.T) {
 	if y := st.end(t); y.completed != 4 || y.again != 4 {
 		t.Error("want four jobs to be completed, all in a second run")
 	}
-	eventually(t, patience, "the late answers were not refused", func() bool {
-		return strings.Count(st.n.stderr.String(), "its answer is dropped") == 4
-	})
+	eventually(t, patience, "the late answers were not refused", func() bool { return st.n.lost() == 4 })
 	// It serves again.
-	st.o.sites = st.n.of
+	st.o.sites = []string{st.n.site}
 	st.place(4)
 	st.end(t)
 }
@@ -274,8 +266,8 @@ func TestDrainWritesRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	from := time.Now()
-	hidden := filepath.Join(t.TempDir(), "hidden")
-	if err := os.Rename(server.Dir(), hidden); err != nil {
+	inTheWay := filepath.Join(server.Dir(), "dump.rdb") // no file can be put in a folder's place
+	if err := os.Mkdir(inTheWay, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	saves := func(want string) {
@@ -293,7 +285,7 @@ func TestDrainWritesRefused(t *testing.T) {
 		}
 	}
 	g.open()
-	if err := os.Rename(hidden, server.Dir()); err != nil {
+	if err := os.Remove(inTheWay); err != nil {
 		t.Fatal(err)
 	}
 	saves("ok")
@@ -317,14 +309,7 @@ func TestDrainTwoGateways(t *testing.T) {
 	other.serve()
 	g := newGate()
 	st.l.plays(gated(g))
-	var mu sync.Mutex
-	turn := 0
-	st.o.sites = func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		turn++
-		return []*node{st.n, other}[turn%2].site
-	}
+	st.o.sites = append(st.o.sites, other.site)
 	began := time.Now()
 	st.o.many(jobs, 32, nil)
 	placed := time.Since(began)

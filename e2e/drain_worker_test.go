@@ -30,7 +30,7 @@ func newStage(t *testing.T, b backend, more ...string) *stage {
 	st := &stage{l: newLedger(t), r: newReceiver(t, "127.0.0.1"), m: new(mishaps)}
 	st.n = newNode(t, "a", drainSetup(st.l, b.queue(t), append(more, callbackBlock)...), st.m)
 	st.n.serve()
-	st.o = newOrders(t, st.n.of)
+	st.o = newOrders(t, st.n.site)
 	return st
 }
 
@@ -57,10 +57,7 @@ func (st *stage) end(t *testing.T) tally {
 
 // rung waits until the receiver was told of all.
 func (st *stage) rung() {
-	all := len(st.o.placed())
-	for deadline := time.Now().Add(2 * patience); st.r.jobs() < all && time.Now().Before(deadline); {
-		<-time.After(5 * time.Millisecond)
-	}
+	st.r.await(len(st.o.placed()))
 }
 
 // TestDrainPoison: a job that ends the process that runs it is given up after three times, and
@@ -125,17 +122,18 @@ func TestDrainAnswerLost(t *testing.T) {
 	t.Parallel()
 	eachBackend(t, func(t *testing.T, b backend) {
 		st := newStage(t, b, "workers 4\nlease 1s")
-		lost := make(chan struct{}, 16)
+		acknowledged, lost := newGate(), make(chan struct{}, 1)
 		st.l.plays(func(s *served) {
 			if s.number > 1 {
 				quickly(s)
-				return
+			} else if acknowledged.pass(s) {
+				_ = st.n.cmd.Process.Signal(syscall.SIGSTOP)
+				s.answer() // as far as the provider can tell
+				lost <- struct{}{}
 			}
-			_ = st.n.cmd.Process.Signal(syscall.SIGSTOP)
-			s.answer() // as far as the provider can tell
-			lost <- struct{}{}
 		})
-		st.o.many(1, 1, func(int) *order { return st.order() })
+		st.place(1)
+		acknowledged.open()
 		<-lost
 		st.n.kill()
 		st.n.serve()
@@ -289,9 +287,7 @@ func TestDrainStopped(t *testing.T) {
 			if y.again != 4 {
 				t.Errorf("%d jobs ran again, not 4", y.again)
 			}
-			eventuallyOr(t, func() bool {
-				return strings.Count(st.n.stderr.String(), "taken by somebody else while it ran") == 4
-			}, func() string { return "the late answers were not refused" })
+			eventuallyOr(t, func() bool { return st.n.lost() == 4 }, func() string { return "the late answers were not refused" })
 		}
 	})
 }

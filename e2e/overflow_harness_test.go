@@ -248,6 +248,18 @@ func (g *gateway) again(t testing.TB, s setup) *gateway {
 	return next
 }
 
+// openRequests returns how many requests are under way.
+func (g *gateway) openRequests() int {
+	g.t.Helper()
+	var status struct {
+		Open int `json:"open_requests"`
+	}
+	if err := json.Unmarshal([]byte(g.adminGet("/runestone/status")), &status); err != nil {
+		g.t.Fatal(err)
+	}
+	return status.Open
+}
+
 // queueFile returns what the embedded queue has written.
 func (g *gateway) queueFile() string {
 	g.t.Helper()

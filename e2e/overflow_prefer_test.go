@@ -1,9 +1,9 @@
 package e2e
 
 import (
-	"os"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,17 +125,16 @@ func TestWhatIsWrongIsNotQueued(t *testing.T) {
 		status             int
 		code               string
 	}{
-		"no model":                     {body: `{"messages":[]}`, status: 400, code: "missing_required_parameter"},
-		"no JSON":                      {body: `{`, status: 400, code: "invalid_json"},
-		"an unknown model":             {body: chatBody("nobody/x", ""), status: 404, code: "model_not_found"},
-		"the provider's refusal":       {body: chatBody("up/picky", ""), status: 400, code: "nope"},
-		"a method":                     {method: http.MethodPut, body: chatBody("smart", ""), status: 405, code: "method_not_allowed"},
-		"a key that is too long":       {headers: []string{"Idempotency-Key: " + strings.Repeat("k", 256)}, status: 400, code: "invalid_idempotency_key"},
-		"an empty key":                 {headers: []string{"Idempotency-Key: "}, status: 400, code: "invalid_idempotency_key"},
-		"a priority that is none":      {headers: []string{"Runestone-Priority: 4"}, status: 400, code: "invalid_priority"},
-		"a priority that is a word":    {headers: []string{"Runestone-Priority: high"}, status: 400, code: "invalid_priority"},
-		"a callback without any":       {headers: []string{"Runestone-Callback: https://hooks.example.com/"}, status: 400, code: "invalid_callback"},
-		"a GET, which is never stored": {method: http.MethodGet, body: "-", status: 503, code: "server_error"},
+		"no model":                  {body: `{"messages":[]}`, status: 400, code: "missing_required_parameter"},
+		"no JSON":                   {body: `{`, status: 400, code: "invalid_json"},
+		"an unknown model":          {body: chatBody("nobody/x", ""), status: 404, code: "no_route"},
+		"the provider's refusal":    {body: chatBody("up/picky", ""), status: 400, code: "nope"},
+		"a method":                  {method: http.MethodPut, body: chatBody("smart", ""), status: 405, code: "method_not_allowed"},
+		"a key that is too long":    {headers: []string{"Idempotency-Key: " + strings.Repeat("k", 256)}, status: 400, code: "invalid_idempotency_key"},
+		"an empty key":              {headers: []string{"Idempotency-Key: "}, status: 400, code: "invalid_idempotency_key"},
+		"a priority that is none":   {headers: []string{"Runestone-Priority: 4"}, status: 400, code: "invalid_priority"},
+		"a priority that is a word": {headers: []string{"Runestone-Priority: high"}, status: 400, code: "invalid_priority"},
+		"a callback without any":    {headers: []string{"Runestone-Callback: https://hooks.example.com/"}, status: 400, code: "invalid_callback"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.method == "" {
@@ -143,12 +142,10 @@ func TestWhatIsWrongIsNotQueued(t *testing.T) {
 			}
 			if c.body == "" {
 				c.body = chatBody("smart", "")
-			} else if c.body == "-" {
-				c.body = ""
 			}
 			a := g.do(t, c.method, chatPath, c.body, append(c.headers, "Content-Type: application/json", respondAsync)...)
 			e := a.wantError(t, c.status)
-			if e.code() != c.code && c.method != http.MethodGet {
+			if e.code() != c.code {
 				t.Errorf("the code is %q, want %q", e.code(), c.code)
 			}
 			if a.Header.Get("Location") != "" {
@@ -156,8 +153,9 @@ func TestWhatIsWrongIsNotQueued(t *testing.T) {
 			}
 		})
 	}
-	if n := len(route.seen); n != 1 {
-		t.Errorf("the GET reached the provider %d times", n)
+	a := g.do(t, http.MethodGet, chatPath, "", respondAsync) // which is never stored
+	if a.StatusCode != http.StatusServiceUnavailable || a.Body != broken || len(route.seen) != 1 {
+		t.Errorf("a GET: status %d after %d calls: %s", a.StatusCode, len(route.seen), a.Body)
 	}
 }
 
@@ -184,33 +182,39 @@ func TestDefaultAsync(t *testing.T) {
 func TestFailuresAreQueued(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t)
-	s := oneProvider(up, deferring("default async"), "timeouts {\nfirst_byte 1s\n}")
-	s.Global = "debug"
-	g := start(t, s)
-	defer func() { _ = os.WriteFile("/tmp/dbg.log", []byte(g.stderr.String()), 0o644) }()
-	for name, fails := range map[string][]func(*exchange){
-		"429":                         {playJSON(429, tooMany)},
-		"429 with Retry-After":        {playJSON(429, tooMany, "Retry-After: 1")},
-		"503":                         {playJSON(503, broken)},
-		"503 with Retry-After":        {playJSON(503, broken, "Retry-After: 1")},
-		"529":                         {playJSON(529, broken)},
-		"500":                         {playJSON(500, broken)},
-		"502 with HTML":               {func(x *exchange) { x.answer(502, "text/html", page) }},
-		"no answer":                   {(*exchange).reset, (*exchange).reset},
-		"silence":                     {(*exchange).hang},
-		"an error as the first event": {playSSE("data: " + errorJSON("Overloaded", "server_error", "overloaded") + "\n\n")},
-	} {
-		t.Run(name, func(t *testing.T) {
+	cases := []struct {
+		name  string
+		fails []func(*exchange)
+	}{
+		{"429", []func(*exchange){playJSON(429, tooMany)}},
+		{"429 with Retry-After", []func(*exchange){playJSON(429, tooMany, "Retry-After: 1")}},
+		{"503", []func(*exchange){playJSON(503, broken)}},
+		{"503 with Retry-After", []func(*exchange){playJSON(503, broken, "Retry-After: 1")}},
+		{"529", []func(*exchange){playJSON(529, broken)}},
+		{"500", []func(*exchange){playJSON(500, broken)}},
+		{"502 with HTML", []func(*exchange){func(x *exchange) { x.answer(502, "text/html", page) }}},
+		{"no answer", slices.Repeat([]func(*exchange){(*exchange).reset}, 6)},
+		{"silence", []func(*exchange){(*exchange).hang}},
+		{"an error as the first event", []func(*exchange){playSSE("data: " + errorJSON("Overloaded", "server_error", "overloaded") + "\n\n")}},
+	}
+	more := []string{deferring(), "timeouts {\nfirst_byte 1s\n}"}
+	for i := range cases { // a key that is told to pause pauses for all of its provider's models
+		more = append(more, fmt.Sprintf("provider p%d openai {\nbase_url %s/v1\napi_key sk-%d\n}", i, up.URL(), i))
+	}
+	g := start(t, oneProvider(up, more...))
+	for i, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			key := keyOf("fails", name)
-			up.on(key, failing(fails...))
-			body := streamBody("up/" + key)
-			if strings.HasPrefix(name, "5") {
-				body = chatBody("up/"+key, "")
+			key := keyOf("fails", c.name)
+			as := fmt.Sprintf("p%d/%s", i, key)
+			up.on(key, failing(c.fails...))
+			body := streamBody(as)
+			if strings.HasPrefix(c.name, "5") {
+				body = chatBody(as, "")
 			}
 			j := wantJob(t, g.post(t, chatPath, body, respondAsync))
-			g.wantServed(t, j.ID, "up/"+key)
-			if done := g.job(t, j.ID); done.Attempt != 1 || done.Run < 1 {
+			g.wantServed(t, j.ID, as)
+			if done := g.job(t, j.ID); done.Attempt > len(c.fails) {
 				t.Errorf("the job is %+v", done)
 			}
 		})

@@ -140,6 +140,8 @@ func (x *exchange) queueFailed(err error) *dialect.Error {
 // postponable reports whether a request that has failed so may be served later.
 func postponable(f *gateway.Failure) bool {
 	switch f.Outcome {
+	case telemetry.OutcomeCanceled:
+		return false // nobody is there to be told
 	case telemetry.OutcomeTimeout, telemetry.OutcomeUnreachable:
 		return true
 	case telemetry.OutcomeError:

@@ -78,7 +78,7 @@ func (x *exchange) describe(service *overflow.Service, job *overflow.Job) *jobOb
 		ID: job.ID, Object: "overflow.job", Status: statusOf(job), Model: job.Model, Priority: job.Priority,
 		Attempt: job.Attempt, MaxAttempts: job.MaxAttempts, Run: job.Run,
 		CreatedAt: seconds(job.CreatedAt), EndedAt: seconds(job.EndedAt),
-		ExpiresAt: seconds(job.Deadline), Cancelling: job.CancelAsked && job.State == overflow.Executing,
+		ExpiresAt: seconds(job.Deadline), Cancelling: job.CancelAsked && !job.State.Final(),
 		ResponseURL: gateway.JobsPath + job.ID + "/response", EventsURL: gateway.JobsPath + job.ID + "/events",
 	}
 	switch {

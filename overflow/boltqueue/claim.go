@@ -17,7 +17,7 @@ type waiter struct {
 	order overflow.Order
 	kind  int
 	done  chan struct{} // closed once jobs or err is set
-	jobs  []*overflow.Job
+	jobs  []*record
 	err   error
 	// leaving is why the caller wants to wait no longer, which it says while the writer
 	// tries to serve it. It is guarded by Queue.mu.
@@ -38,7 +38,7 @@ func (q *Queue) Claim(ctx context.Context, order overflow.Order) ([]*overflow.Jo
 }
 
 // wait waits until the writer has claimed jobs for this call.
-func (q *Queue) wait(ctx context.Context, order overflow.Order) ([]*overflow.Job, error) {
+func (q *Queue) wait(ctx context.Context, order overflow.Order) ([]*record, error) {
 	if err := q.usable(ctx); err != nil {
 		return nil, err
 	}
@@ -82,12 +82,16 @@ func (q *Queue) wake() {
 
 // fill reads the payloads of jobs that were claimed. A job whose payload is lost is
 // discarded and left out.
-func (q *Queue) fill(jobs []*overflow.Job) ([]*overflow.Job, error) {
-	var broken []*overflow.Job
-	err := q.view(func(tx *bbolt.Tx) error {
-		for _, job := range jobs {
-			if !q.readPayload(tx, job) {
-				broken = append(broken, job)
+func (q *Queue) fill(claimed []*record) (jobs []*overflow.Job, err error) {
+	var broken []*record
+	err = q.view(func(tx *bbolt.Tx) error {
+		payloads := tx.Bucket(bucketPayloads)
+		for _, r := range claimed {
+			job, whole := r.job(), false
+			if job.Payload, whole = readWhole(payloads, r); whole {
+				jobs = append(jobs, job)
+			} else {
+				broken = append(broken, r)
 			}
 		}
 		return nil
@@ -95,12 +99,11 @@ func (q *Queue) fill(jobs []*overflow.Job) ([]*overflow.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, job := range broken {
-		jobs = slices.DeleteFunc(jobs, func(other *overflow.Job) bool { return other == job })
+	for _, was := range broken {
 		// If this fails the lease runs out, and the next one who claims the job tries again.
 		_ = q.do(context.Background(), 0, func(b *batch) error {
-			r, err := b.load(job.ID)
-			if err != nil || r.Lease != job.Lease {
+			r, err := b.load(was.ID)
+			if err != nil || r.Lease != was.Lease {
 				return err
 			}
 			b.bury(r)
@@ -110,20 +113,15 @@ func (q *Queue) fill(jobs []*overflow.Job) ([]*overflow.Job, error) {
 	return jobs, nil
 }
 
-// readPayload reads a job's payload, and reports whether it is what was stored. What bbolt
-// panics at counts as lost.
-func (q *Queue) readPayload(tx *bbolt.Tx, job *overflow.Job) (ok bool) {
+// readWhole returns a job's payload, and whether it is what was stored. What bbolt
+// panics at is not.
+func readWhole(payloads *bbolt.Bucket, r *record) (payload []byte, whole bool) {
 	defer func() {
 		if recover() != nil {
-			ok = false
+			payload, whole = nil, false
 		}
 	}()
-	r, err := decode([]byte(job.ID), tx.Bucket(bucketJobs).Get([]byte(job.ID)))
-	if err != nil {
-		return false
-	}
-	job.Payload, ok = readPieces(tx.Bucket(bucketPayloads), payloadPrefix(job.ID), r.Payload)
-	return ok
+	return readPieces(payloads, payloadPrefix(r.ID), r.Payload)
 }
 
 // readPieces returns a content, and whether it is what was stored.
@@ -236,7 +234,7 @@ func (b *batch) serve(waiters []*waiter) error {
 }
 
 // claim has a job begin to run.
-func (b *batch) claim(r *record, lease time.Duration) *overflow.Job {
+func (b *batch) claim(r *record, lease time.Duration) *record {
 	if r.Chunks > 0 {
 		b.discard(b.results, runPrefix(r.ID, r.Run))
 	}
@@ -246,7 +244,7 @@ func (b *batch) claim(r *record, lease time.Duration) *overflow.Job {
 	r.Chunks, r.OutputSize = 0, 0
 	r.Lease, r.LeaseUntil, r.StartedAt = b.q.newLease(), b.now.Add(lease), b.now
 	b.stage(r).until = b.q.clock.mono() + lease
-	return r.job()
+	return r
 }
 
 // answer tells those who wait what the writer has for them. Those for whom there was nothing

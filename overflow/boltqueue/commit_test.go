@@ -17,43 +17,58 @@ import (
 // gate stands between a queue and bbolt. It can hold back transactions, and fail them.
 type gate struct {
 	mu      sync.Mutex // held while transactions are to wait
+	waiting atomic.Int64
 	commits atomic.Int64
-	// fault, unless nil, fails a transaction after f has run: it calls that, or not.
-	fault atomic.Pointer[func(f func() error) error]
+	broken  atomic.Pointer[error] // what every commit is to fail with
+	late    atomic.Pointer[error] // the same, but only after it is done
 }
 
 func (g *gate) wrap(update updater) updater {
 	return func(f func(*bbolt.Tx) error) error {
+		g.waiting.Add(1)
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		run := func() error {
-			err := update(f)
-			if err == nil {
-				g.commits.Add(1)
+		g.waiting.Add(-1)
+		err := update(func(tx *bbolt.Tx) error {
+			if err := f(tx); err != nil {
+				return err
 			}
-			return err
+			if broken := g.broken.Load(); broken != nil {
+				return *broken
+			}
+			return nil
+		})
+		if err == nil {
+			g.commits.Add(1)
+			if late := g.late.Load(); late != nil {
+				return *late
+			}
 		}
-		if fault := g.fault.Load(); fault != nil {
-			return (*fault)(run)
-		}
-		return run()
+		return err
 	}
 }
 
-func (g *gate) fail(fault func(run func() error) error) { g.fault.Store(&fault) }
-
-// together calls functions whose operations are committed in one batch.
-func together(t *testing.T, g *gate, q *Queue, calls ...func()) {
+// hold keeps the writer busy until it is called again, or the test ends.
+func (g *gate) hold(t *testing.T, q *Queue) (release func()) {
 	t.Helper()
 	g.mu.Lock()
+	release = sync.OnceFunc(g.mu.Unlock)
+	t.Cleanup(release)
+	go func() { _ = q.Pause(context.Background(), false) }()
+	eventually(t, "the writer is busy", func() bool { return g.waiting.Load() > 0 })
+	return release
+}
+
+// together calls functions, of which each does one operation, so that all are committed in one batch.
+func together(t *testing.T, g *gate, q *Queue, calls ...func()) {
+	t.Helper()
+	release := g.hold(t, q)
 	var all sync.WaitGroup
-	all.Go(func() { _ = q.Pause(context.Background(), false) }) // keeps the writer busy
-	eventually(t, "the writer takes the first operation", func() bool { return len(q.ops) == 0 })
 	for _, call := range calls {
 		all.Go(call)
 	}
-	eventually(t, "the others wait", func() bool { return len(q.ops) >= len(calls) })
-	g.mu.Unlock()
+	eventually(t, "all wait", func() bool { return len(q.ops) >= len(calls) })
+	release()
 	all.Wait()
 }
 
@@ -133,25 +148,24 @@ func TestDiskFailsForAWhile(t *testing.T) {
 	running := enqueue(t, q)
 	running = claim(t, q, 1, time.Hour)[0]
 	broken := errors.New("no space left on device")
-	var tried atomic.Int64
-	g.fail(func(func() error) error { tried.Add(1); return broken })
+	g.broken.Store(&broken)
 
 	_, err := q.Enqueue(t.Context(), newJob(), 0)
 	wantErr(t, "Enqueue", err, overflow.ErrUnavailable)
 	wantErr(t, "Enqueue", err, broken)
 	_, err = q.Apply(t.Context(), overflow.Ref{ID: running.ID, Lease: running.Lease}, overflow.Change{To: overflow.Completed})
 	wantErr(t, "Apply", err, overflow.ErrUnavailable)
-	n := tried.Load()
-	_, err = q.Enqueue(t.Context(), newJob(), 0)
-	wantErr(t, "Enqueue soon after", err, overflow.ErrUnavailable)
 	if got := get(t, q, running.ID); got.State != overflow.Executing {
 		t.Errorf("the job is %s after a change that failed", got.State)
 	}
 
-	g.fault.Store(nil)
-	if _, err = q.Enqueue(t.Context(), newJob(), 0); !errors.Is(err, overflow.ErrUnavailable) || tried.Load() != n {
-		t.Errorf("a new job was tried to store right after that had failed (error %v)", err)
+	_, err = q.Enqueue(t.Context(), newJob(), 0)
+	wantErr(t, "Enqueue soon after", err, overflow.ErrUnavailable)
+	if errors.Is(err, broken) {
+		t.Error("a new job was tried to store right after that had failed")
 	}
+
+	g.broken.Store(nil)
 	apply(t, q, running, overflow.Change{To: overflow.Completed, Keep: time.Hour}) // what runs is not held back
 	enqueue(t, q)
 }
@@ -162,28 +176,35 @@ func TestCommitThatFailsButIsThere(t *testing.T) {
 	t.Parallel()
 	g := new(gate)
 	q := openWith(t, newClock(), g.wrap)
-	g.fail(func(run func() error) error { return errors.Join(run(), errors.New("input/output error")) })
+	broken := errors.New("input/output error")
+	g.late.Store(&broken)
 	job := newJob()
 	_, err := q.Enqueue(t.Context(), job, 0)
 	wantErr(t, "Enqueue", err, overflow.ErrUnavailable)
-	g.fault.Store(nil)
+	g.late.Store(nil)
 	if got := claim(t, q, 1, time.Hour)[0]; got.ID != job.ID {
 		t.Errorf("claimed %s, want %s", got.ID, job.ID)
 	}
 }
 
-// Whoever gives up waiting for the writer, or for jobs, has changed nothing.
+// Whoever gives up waiting for the writer has changed nothing.
 func TestGivingUp(t *testing.T) {
 	t.Parallel()
 	g := new(gate)
 	q := openWith(t, newClock(), g.wrap)
+	release := g.hold(t, q)
 	ctx, cancel := context.WithCancel(t.Context())
 	given := newJob()
-	together(t, g, q, func() {
-		cancel()
+	ended := make(chan error)
+	go func() {
 		_, err := q.Enqueue(ctx, given, 0)
-		wantErr(t, "Enqueue", err, context.Canceled)
-	}, func() {})
+		ended <- err
+	}()
+	eventually(t, "it waits", func() bool { return len(q.ops) == 1 })
+	cancel()
+	wantErr(t, "Enqueue", <-ended, context.Canceled)
+	release()
+	enqueue(t, q) // after which the other one would have been stored
 	_, err := q.Get(t.Context(), given.ID)
 	wantErr(t, "Get", err, overflow.ErrNotFound)
 }

@@ -137,19 +137,29 @@ func (e *Embedded) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		seen[name] = true
 		args := d.RemainingArgs()
-		if len(args) != 1 || args[0] == "" {
+		if len(args) != 1 {
 			return d.Errf("%s has %d values; give exactly one", name, len(args))
 		}
-		if name == "path" {
-			e.Path = args[0]
-			continue
+		if err := e.set(d, name, args[0]); err != nil {
+			return err
 		}
-		size, err := humanize.ParseBytes(args[0])
-		if err != nil || size == 0 || size > math.MaxInt64 {
-			return d.Errf("max_size is '%s'; write a size in one word such as 512MiB or 4GiB", args[0])
-		}
-		e.MaxSize = int64(size)
 	}
+	return nil
+}
+
+// set sets an option.
+func (e *Embedded) set(d *caddyfile.Dispenser, name, value string) error {
+	if name == "path" {
+		if e.Path = value; value == "" {
+			return d.Err("path has an empty value; write one such as /var/lib/runestone/overflow.db")
+		}
+		return nil
+	}
+	size, err := humanize.ParseBytes(value)
+	if err != nil || size == 0 || size > math.MaxInt64 {
+		return d.Errf("max_size is '%s'; write a size in one word such as 512MiB or 4GiB", value)
+	}
+	e.MaxSize = int64(size)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -126,8 +127,7 @@ func (q *Queue) write() {
 			return
 		default:
 		}
-		failures := maxFailures
-		q.commit(append(q.due(), ops...), &failures)
+		q.commit(append(q.due(), ops...))
 	}
 }
 
@@ -160,47 +160,81 @@ func (q *Queue) gather(first *op) (ops []*op) {
 	}
 }
 
-// commit commits operations and answers them. When that fails, it tries with each
-// half of them, so that only those fail that are at fault.
-func (q *Queue) commit(ops []*op, failures *int) {
-	if len(ops) == 0 {
-		return
-	}
-	committed, err := q.try(ops)
+// round is how the writer fares with one batch.
+type round struct {
+	failures int   // commits that have failed
+	stored   bool  // something was committed
+	err      error // why something else was not, and no operation was at fault
+}
+
+// commit commits operations and answers them.
+func (q *Queue) commit(ops []*op) {
+	var r round
+	q.settle(ops, &r)
 	switch {
-	case err == nil && committed:
-		q.recovered()
-		return
-	case err == nil:
-		return
-	case !committed && len(ops) > 1 && *failures > 0:
-		*failures--
-		q.commit(ops[:len(ops)/2], failures)
-		q.commit(ops[len(ops)/2:], failures)
-		return
+	case r.stored && q.refuse.Swap(0) != 0:
+		q.logger.Info("the overflow queue can store again", zap.String("path", q.path))
+	case !r.stored && r.err != nil && q.refuse.Swap(int64(q.clock.mono()+breather)) == 0:
+		q.logger.Error("the overflow queue cannot store anything", zap.String("path", q.path), zap.Error(r.err))
 	}
-	q.failed(err)
-	for _, o := range ops {
-		o.finish(fmt.Errorf("%w: %w", overflow.ErrUnavailable, err))
+}
+
+// settle commits operations, if not together then in parts, so that only those fail that
+// are at fault, and answers them.
+func (q *Queue) settle(ops []*op, r *round) {
+	for len(ops) > 0 {
+		committed, culprit, err := q.try(ops)
+		r.stored = r.stored || committed
+		switch {
+		case err == nil:
+			return
+		case culprit >= 0:
+			ops[culprit].finish(unavailable(err))
+			ops = slices.Delete(slices.Clone(ops), culprit, culprit+1)
+			continue
+		}
+		if !errors.Is(err, berrors.ErrMaxSizeReached) {
+			r.err = err
+		}
+		if r.failures++; committed || len(ops) == 1 || r.failures > maxFailures {
+			for _, o := range ops {
+				o.finish(unavailable(err))
+			}
+			return
+		}
+		half := len(ops) / 2
+		q.settle(ops[:half], r)
+		ops = ops[half:]
 	}
+}
+
+func unavailable(err error) error {
+	if errors.Is(err, overflow.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", overflow.ErrUnavailable, err)
 }
 
 // errNothing ends a transaction that has nothing to commit.
 var errNothing = errors.New("nothing to commit")
 
 // try runs operations in one transaction. Without an error they are answered.
-// With one, committed says whether their effects are in the file nevertheless,
-// though perhaps not durably: that happens if the very last sync fails.
-func (q *Queue) try(ops []*op) (committed bool, err error) {
+// With one, culprit is the operation during which it happened, or -1; and committed
+// says whether their effects are in the file nevertheless, though perhaps not durably:
+// that happens if the very last sync fails.
+func (q *Queue) try(ops []*op) (committed bool, culprit int, err error) {
 	b := newBatch(q)
 	errs := make([]error, len(ops))
+	culprit = -1
 	err = q.safeUpdate(func(tx *bbolt.Tx) error {
 		b.begin(tx)
 		for i, o := range ops {
+			culprit = i
 			if errs[i] = o.run(b); b.err != nil {
 				return b.err
 			}
 		}
+		culprit = -1
 		return b.end()
 	})
 	committed = err == nil || b.tx != nil && err != errNothing && q.sees(b.txid)
@@ -209,12 +243,12 @@ func (q *Queue) try(ops []*op) (committed bool, err error) {
 		defer b.tell()
 	}
 	if err != nil && err != errNothing {
-		return committed, err
+		return committed, culprit, err
 	}
 	for i, o := range ops {
 		o.finish(errs[i])
 	}
-	return committed, nil
+	return committed, -1, nil
 }
 
 // safeUpdate runs a transaction that writes. A panic of bbolt, which is how it tells
@@ -251,19 +285,4 @@ func (q *Queue) sees(txid int) bool {
 		return nil
 	})
 	return err == nil && seen
-}
-
-// failed notes that something could not be stored.
-func (q *Queue) failed(err error) {
-	if q.refuse.Swap(int64(q.clock.mono()+breather)) == 0 {
-		q.logger.Error("the overflow queue cannot store anything",
-			zap.String("path", q.path), zap.Error(err))
-	}
-}
-
-// recovered notes that something was stored.
-func (q *Queue) recovered() {
-	if q.refuse.Load() != 0 && q.refuse.Swap(0) != 0 {
-		q.logger.Info("the overflow queue can store again", zap.String("path", q.path))
-	}
 }

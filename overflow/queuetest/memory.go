@@ -122,12 +122,12 @@ func inOrder(a, b *record) int {
 }
 
 // Enqueue implements [overflow.Queue].
-func (q *queue) Enqueue(ctx context.Context, job *overflow.Job, max int) (*overflow.Job, error) { //nolint:predeclared // as in the interface
+func (q *queue) Enqueue(ctx context.Context, job *overflow.Job, limit int) (*overflow.Job, error) {
 	if err := q.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer q.memory.mu.Unlock()
-	return q.memory.enqueue(job, max)
+	return q.memory.enqueue(job, limit)
 }
 
 func (m *memory) enqueue(job *overflow.Job, limit int) (*overflow.Job, error) {

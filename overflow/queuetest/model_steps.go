@@ -101,6 +101,7 @@ func (p *pair) stepApply() {
 		p.sameJob(got, want, "Payload", "Head")
 		if want.State.Final() && change.Keep < long { // it is over before anything else happens
 			p.pass(got.KeepUntil)
+			p.pass(want.KeepUntil)
 		}
 	}
 	if change.Follow != nil {

@@ -20,8 +20,6 @@ var claimTests = []aTest{
 	{"Claim takes scheduled jobs that were due long ago in their order", claimScheduledOrder},
 	{"Claim takes no requests while the queue is paused", claimPaused},
 	{"Claim ends with its context", claimContext},
-	{"Close ends every call", closeEnds},
-	{"A job that was claimed is still claimed after Close", closeKeepsClaimed},
 	{"No two claimants get the same job", claimants},
 }
 
@@ -313,39 +311,6 @@ func closeEnds(r *rig) {
 	}
 	_, stop := r.queue.Watch(job.ID, true)
 	stop()
-}
-
-// callAll calls everything that can fail.
-func (r *rig) callAll(job *overflow.Job) map[string]error {
-	errs := make(map[string]error)
-	_, errs["Enqueue"] = r.queue.Enqueue(r.ctx, r.job(), 0)
-	_, errs["Claim"] = r.queue.Claim(r.ctx, overflow.Order{Kind: overflow.Request, Max: 1, Lease: long})
-	_, errs["Heartbeat"] = r.queue.Heartbeat(r.ctx, []overflow.Ref{ref(job)}, long)
-	errs["Append"] = r.queue.Append(r.ctx, ref(job), 0, []byte("chunk"))
-	_, errs["Apply"] = r.queue.Apply(r.ctx, ref(job), overflow.Change{To: overflow.Completed})
-	_, errs["Wake"] = r.queue.Wake(r.ctx, overflow.Request, "l", 1)
-	_, errs["Maintain"] = r.queue.Maintain(r.ctx)
-	_, errs["Get"] = r.queue.Get(r.ctx, job.ID)
-	_, errs["Find"] = r.queue.Find(r.ctx, "u")
-	_, errs["Ahead"] = r.queue.Ahead(r.ctx, job)
-	_, errs["Output"] = r.queue.Output(r.ctx, job.ID, job.Run, 0)
-	_, errs["List"] = r.queue.List(r.ctx, overflow.Filter{Limit: 1})
-	_, errs["Stats"] = r.queue.Stats(r.ctx)
-	errs["Pause"] = r.queue.Pause(r.ctx, true)
-	_, errs["Turn"] = r.queue.Turn(r.ctx, "task", long)
-	return errs
-}
-
-func closeKeepsClaimed(r *rig) {
-	other := r.second()
-	job := r.run()
-	if err := r.queue.Close(); err != nil {
-		r.Fatal(err)
-	}
-	r.queue = other
-	r.in(overflow.Executing, job)
-	r.none(overflow.Request)
-	r.apply(ref(job), overflow.Change{To: overflow.Completed, Keep: long}) // the lease is the job's, not the handle's
 }
 
 func claimants(r *rig) {

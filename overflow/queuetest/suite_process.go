@@ -1,6 +1,8 @@
 package queuetest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -9,12 +11,68 @@ import (
 )
 
 var processTests = []aTest{
+	{"A call whose context is over fails with that, if it fails", contextOver},
+	{"Close ends every call", closeEnds},
+	{"A job that was claimed is still claimed after Close", closeKeepsClaimed},
 	{"All is kept when the process dies", keptOverDeath},
 	{"What ran when the process died is rescued", rescuedOverDeath},
 	{"What is due comes due after the process died", dueOverDeath},
 	{"What one process does, another sees", seenByAnother},
 	{"A task's turn comes once in each period", turnOnce},
 	{"A task's turn comes again", turnAgain},
+}
+
+func contextOver(r *rig) {
+	job := r.run(unique("u"))
+	r.enqueue()
+	ctx, cancel := context.WithCancel(r.ctx)
+	cancel()
+	alive := r.ctx
+	r.ctx = ctx
+	for name, err := range r.callAll(job) {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			r.Errorf("%s returned error %v, want the context's", name, err)
+		}
+	}
+	r.ctx = alive
+	if err := r.queue.Pause(r.ctx, false); err != nil {
+		r.Error(err)
+	}
+	r.enqueue()
+	r.claim(overflow.Request, 1)
+}
+
+// callAll calls everything that can fail.
+func (r *rig) callAll(job *overflow.Job) map[string]error {
+	errs := make(map[string]error)
+	_, errs["Enqueue"] = r.queue.Enqueue(r.ctx, r.job(), 0)
+	_, errs["Claim"] = r.queue.Claim(r.ctx, overflow.Order{Kind: overflow.Request, Max: 1, Lease: long})
+	_, errs["Heartbeat"] = r.queue.Heartbeat(r.ctx, []overflow.Ref{ref(job)}, long)
+	errs["Append"] = r.queue.Append(r.ctx, ref(job), 0, []byte("chunk"))
+	_, errs["Apply"] = r.queue.Apply(r.ctx, ref(job), overflow.Change{To: overflow.Completed})
+	_, errs["Wake"] = r.queue.Wake(r.ctx, overflow.Request, "l", 1)
+	_, errs["Maintain"] = r.queue.Maintain(r.ctx)
+	_, errs["Get"] = r.queue.Get(r.ctx, job.ID)
+	_, errs["Find"] = r.queue.Find(r.ctx, "u")
+	_, errs["Ahead"] = r.queue.Ahead(r.ctx, job)
+	_, errs["Output"] = r.queue.Output(r.ctx, job.ID, job.Run, 0)
+	_, errs["List"] = r.queue.List(r.ctx, overflow.Filter{Limit: 1})
+	_, errs["Stats"] = r.queue.Stats(r.ctx)
+	errs["Pause"] = r.queue.Pause(r.ctx, true)
+	_, errs["Turn"] = r.queue.Turn(r.ctx, "task", long)
+	return errs
+}
+
+func closeKeepsClaimed(r *rig) {
+	other := r.second()
+	job := r.run()
+	if err := r.queue.Close(); err != nil {
+		r.Fatal(err)
+	}
+	r.queue = other
+	r.in(overflow.Executing, job)
+	r.none(overflow.Request)
+	r.apply(ref(job), overflow.Change{To: overflow.Completed, Keep: long}) // the lease is the job's, not the handle's
 }
 
 func keptOverDeath(r *rig) {

@@ -136,10 +136,14 @@ func (b *batcher) exchange(ctx context.Context, groups map[*script][]*batched, r
 		}
 		cmds[s] = run(pipe, ctx, by(s), b.q.keys, args...)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	_, failed := pipe.Exec(ctx)
 	unknown := make(map[*script][]*batched)
 	for s, calls := range groups {
-		replies, err := cmds[s].Slice()
+		err := cmds[s].Err()
+		if err == nil && cmds[s].Val() == nil { // no connection was to be had
+			err = failed
+		}
+		replies, _ := cmds[s].Val().([]any)
 		if redis.HasErrorPrefix(err, "NOSCRIPT") {
 			unknown[s] = calls
 			continue

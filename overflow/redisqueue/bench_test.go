@@ -2,6 +2,7 @@ package redisqueue
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,12 +37,13 @@ func each(b *testing.B, goroutines int, do func(n int) error) {
 	all.Wait()
 }
 
-// A full cycle: enqueue, claim, complete; with 2 KiB of payload and as much of output.
+// A full cycle: enqueue, claim, complete; with 2 KiB of payload and as much of output. The
+// server does not rewrite its file meanwhile, which it would every few seconds at this rate.
 func BenchmarkCycle(b *testing.B) {
 	for _, fsync := range []string{"everysec", "always"} {
 		for _, goroutines := range []int{1, 16, 64, 256} {
 			b.Run(fmt.Sprintf("%s/%d", fsync, goroutines), func(b *testing.B) {
-				server := redisserver.Start(b, redisserver.AppendFsync(fsync))
+				server := redisserver.Start(b, redisserver.AppendFsync(fsync), redisserver.Set("auto-aof-rewrite-percentage", "0"))
 				q := openAt(b, server, "bench")
 				claimed := make(chan *overflow.Job, 2*goroutines)
 				var claims atomic.Int64
@@ -92,6 +94,45 @@ func BenchmarkEnqueue(b *testing.B) {
 				return err
 			})
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+		})
+	}
+}
+
+// From the enqueuing of a job, and from a scheduled job's time, to the end of the claim that waits for it.
+func BenchmarkStart(b *testing.B) {
+	for name, delay := range map[string]time.Duration{"now": 0, "scheduled": 30 * time.Millisecond} {
+		b.Run(name, func(b *testing.B) {
+			server := redisserver.Start(b)
+			q, other := openAt(b, server, "bench"), openAt(b, server, "bench")
+			due := make(chan time.Time, 1)
+			var late []time.Duration
+			var claimer sync.WaitGroup
+			claimer.Go(func() {
+				for range b.N {
+					if _, err := q.Claim(b.Context(), overflow.Order{Kind: overflow.Request, Max: 10, Lease: time.Minute}); err != nil {
+						b.Error(err)
+						return
+					}
+					late = append(late, time.Since(<-due))
+				}
+			})
+			for n := range b.N {
+				job := request(n)
+				at := time.Now()
+				if delay > 0 {
+					at = at.Add(delay)
+					job.RunAt = at
+				}
+				due <- at
+				if _, err := other.Enqueue(b.Context(), job, 1000); err != nil {
+					b.Fatal(err)
+				}
+				time.Sleep(delay + 5*time.Millisecond)
+			}
+			claimer.Wait()
+			slices.Sort(late)
+			b.ReportMetric(float64(late[len(late)/2].Microseconds()), "µs-p50")
+			b.ReportMetric(float64(late[len(late)*99/100].Microseconds()), "µs-p99")
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"go.uber.org/zap"
@@ -83,3 +84,14 @@ func nodeName() string {
 }
 
 func zapID(job *overflow.Job) zap.Field { return zap.String("job", job.ID) }
+
+// quieten has go-redis tell Caddy's log what it would write to standard error, at the
+// level debug: what of it matters is in the errors of our calls too.
+var quieten = sync.OnceFunc(func() { redis.SetLogger(redisLog{}) })
+
+type redisLog struct{}
+
+// Printf implements go-redis' logger.
+func (redisLog) Printf(_ context.Context, format string, v ...any) {
+	caddy.Log().Named("redis").Debug(fmt.Sprintf(format, v...))
+}

@@ -99,10 +99,10 @@ func TestProvisionTakesTheUser(t *testing.T) {
 func TestCaddyfile(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"redis {env.REDIS_URL}":                     "",
-		"redis {\n url redis://a\n}":                "",
-		"redis redis://a {\n name x\n cluster\n}":   "",
-		"redis redis://a {\n addresses b:1 c:1\n}":  "",
+		"redis {env.REDIS_URL}":                    "",
+		"redis {\n url redis://a\n}":               "",
+		"redis redis://a {\n name x\n cluster\n}":  "",
+		"redis redis://a {\n addresses b:1 c:1\n}": "",
 		"redis":                                     "the redis queue needs a url, such as {env.REDIS_URL}",
 		"redis redis://a redis://b":                 "unexpected argument 'redis://b' of the redis queue; it has one, its url",
 		"redis redis://a {\n url redis://b\n}":      "url is set twice; remove one of the two",

@@ -77,6 +77,7 @@ func open(options *redis.UniversalOptions, name string, log *zap.Logger) *queue 
 		q.doors[kind] = newDoor()
 	}
 	check := &greeting{log: log}
+	quieten()
 
 	shared := *options
 	shared.OnConnect = check.onConnect

@@ -1,7 +1,7 @@
 package redisqueue
 
 import (
-	"crypto/sha1" //nolint:gosec // the name under which Redis keeps a script
+	"crypto/sha1" // by which Redis knows a script
 	"embed"
 	"encoding/hex"
 )

@@ -32,6 +32,7 @@ for _, kind in ipairs(KINDS) do
     leave(j)
     put(j, CRASHES, int(j[CRASHES]) + 1)
     put(j, ATTEMPT, math.max(0, int(j[ATTEMPT]) - 1))
+    put(j, SNOOZES, false)
     arrive(j, 'available', again)
     rescued[#rescued + 1] = j
   end
