@@ -62,6 +62,33 @@ func TestDrainClientRetries(t *testing.T) {
 	})
 }
 
+// TestDrainAcknowledgementLost: whoever has not heard that a request was taken, since the gateway
+// died, and sends it again, gets the job that there is.
+func TestDrainAcknowledgementLost(t *testing.T) {
+	t.Parallel()
+	eachBackend(t, func(t *testing.T, b backend) {
+		st := newStage(t, b, "workers 4\nlease 1s")
+		g := newGate()
+		st.l.plays(gated(g))
+		var all []*order
+		for range 6 {
+			x := st.order()
+			if a, err := st.o.post(t.Context(), x); err != nil || a.StatusCode != http.StatusAccepted {
+				t.Fatalf("%v: %d", err, a.StatusCode)
+			}
+			all = append(all, x) // which has heard nothing of that
+		}
+		eventually(t, patience, "four jobs do not run", func() bool { return st.l.waiting() == 4 })
+		st.n.kill()
+		st.n.serve()
+		g.open()
+		st.o.many(len(all), 1, func(i int) *order { return all[i] })
+		if y := st.end(t); y.completed != len(all) || st.r.jobs() != len(all) {
+			t.Errorf("%d requests became %d jobs, of which %d were completed", len(all), st.r.jobs(), y.completed)
+		}
+	})
+}
+
 // TestDrainHangingReceiver: a receiver that does not answer holds up neither jobs nor the
 // callbacks to others, and is told in the end.
 func TestDrainHangingReceiver(t *testing.T) {

@@ -110,6 +110,47 @@ func TestDrainSurvivesKills(t *testing.T) {
 	})
 }
 
+// TestDrainKilledTaking: a request whose gateway was killed while it took it may have been kept or
+// not. Sent again with its Idempotency-Key it is one job in either case.
+func TestDrainKilledTaking(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b backend) {
+		rounds := max(6, faultRounds(t, 6)/3)
+		st := newStage(t, b, "workers 1\nlease 1s")
+		g := newGate()
+		st.l.plays(gated(g)) // all there is to do is to take requests
+		placing, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for placing.Err() == nil {
+					st.o.place(t.Context(), st.order())
+				}
+			})
+		}
+		for range rounds {
+			st.n.serving()
+			<-time.After(20*time.Millisecond + rand.N(60*time.Millisecond))
+			st.n.kill()
+			st.n.begin()
+		}
+		st.n.serving()
+		cancel()
+		wg.Wait()
+		all := len(st.o.placed())
+		eventuallyOr(t, func() bool { return st.n.depth() == all }, func() string {
+			return fmt.Sprintf("the queue has %d jobs, and %d were acknowledged", st.n.depth(), all)
+		})
+		g.open()
+		eventually(t, 4*patience, "they do not all end", func() bool { return st.n.depth("available", "executing", "scheduled") == 0 })
+		st.r.await(all)
+		if n := st.r.jobs(); n != all {
+			t.Errorf("the receiver was told of %d jobs, and %d were acknowledged", n, all)
+		}
+		st.sample(t, 300)
+		t.Logf("%d requests were acknowledged, %d kills", all, rounds)
+	})
+}
+
 // startCustomers has clients place orders of all kinds, one after another, until stop is
 // called, which waits for those that are under way.
 func startCustomers(t *testing.T, o *orders, r *receiver) (stop func()) {

@@ -218,13 +218,14 @@ func TestFollowOtherAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			key := keyOf("told", name)
-			up.on(key, func(x *exchange) { c.script(x) })
+			up.on(key, c.script)
+			data := strings.ReplaceAll(c.data, "KEY", "up/"+key)
 			j := g.divert(t, asking("up/"+key, c.stream))
 			g.response(t, j.ID)
 			s := g.follow(t, j.ID)
 			e, err := s.told()
 			// The data are what a client makes of them, but for the line ends.
-			if err != nil || e.name != "overflow.response" || e.data != c.data || e.id != "" {
+			if err != nil || e.name != "overflow.response" || e.data != data || e.id != "" {
 				t.Errorf("event %+v, %v", e, err)
 			}
 			s.wantState(c.status)

@@ -35,7 +35,8 @@ type Answer struct {
 // Body is the content of an answer. It is not safe for concurrent use.
 type Body interface {
 	// Next returns what has arrived, waiting if nothing has: of a stream, whole
-	// events. It is valid until the next call. The error is io.EOF at the end.
+	// events. It is valid until the next call. The error is io.EOF at the end, and
+	// otherwise as that of Server.Serve; any other is taken for a broken connection.
 	Next() ([]byte, error)
 	// Close ends the call.
 	Close() error

@@ -147,28 +147,54 @@ func TestWhoCannotExtendALeaseGivesTheJobUpInTime(t *testing.T) {
 	}
 }
 
-// The lease is the shortest that there may be, and the drain has been told to stand still.
+// The lease is the shortest that there may be, and the drain is told to stand still.
 func TestLeasesAreKeptAsLongAsJobsRun(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := newWorld(t, &overflow.Config{Lease: seconds(1)})
+		w := newWorld(t, &overflow.Config{Lease: seconds(1)}).started()
 		w.server.do(func(context.Context, *overflow.StoredRequest, *overflow.Job) (*overflow.Answer, error) {
 			time.Sleep(time.Minute)
 			return whole(200, answerText), nil
 		})
 		job := w.submit("m")
-		_, other := w.serve(nil)
-		other.Start() // with 30s, and heartbeats to match
-		time.Sleep(2500 * time.Millisecond)
-		w.service.Start()
-		second := w.submit("m")
-		time.Sleep(10 * time.Second)
+		time.Sleep(2 * time.Second)
+		_, other := w.serve(nil) // with another lease
+		other.Start()
 		w.service.Stop()
+		time.Sleep(20 * time.Second)
 		other.Stop()
 		time.Sleep(time.Minute)
-		for _, job := range []*overflow.Job{job, second} {
-			if ended := w.is(job, overflow.Completed, "", 1); ended.Run != 1 {
-				t.Errorf("it took %d runs", ended.Run)
+		if ended := w.is(job, overflow.Completed, "", 1); ended.Run != 1 {
+			t.Errorf("it took %d runs", ended.Run)
+		}
+	})
+}
+
+func TestHeartbeatsKeepUpWithTheShortestLease(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFaultyQueue()
+		beats := make(chan time.Time, 100)
+		q.heartbeat = func(ctx context.Context, refs []overflow.Ref, lease time.Duration) ([]overflow.Pulse, error) {
+			beats <- time.Now()
+			return q.Queue.Heartbeat(ctx, refs, lease)
+		}
+		w := newWorldOn(t, q, nil).started()
+		w.server.do(untilTold)
+		time.Sleep(3001 * time.Millisecond) // the next heartbeat would be almost a second away
+		_, short := w.serve(&overflow.Config{Lease: seconds(1)})
+		short.Start()
+		w.service.Stop()
+		synctest.Wait()
+		w.submit("m") // claimed for 30s, by a claim that waited
+		synctest.Wait()
+		w.submit("m") // claimed for 1s
+		synctest.Wait()
+		last := time.Now()
+		short.Stop()
+		for range 20 {
+			if pause := (<-beats).Sub(last); pause > 400*time.Millisecond {
+				t.Errorf("a pause of %s", pause)
 			}
+			last = time.Now()
 		}
 	})
 }

@@ -98,6 +98,14 @@ func TestClosingDoesNotWaitForAQueueThatIsAway(t *testing.T) {
 	})
 }
 
+// closingQueue takes no changes once it is closed.
+type closingQueue struct{ *faultyQueue }
+
+func (q closingQueue) Close() error {
+	q.goAway(overflow.ErrClosed)
+	return nil
+}
+
 // The answer to a claim comes after the drain was told to stop, or to close.
 func TestAClaimThatComesTooLateIsPutBack(t *testing.T) {
 	for name, closes := range map[string]bool{"stop": false, "close": true} {
@@ -112,13 +120,14 @@ func TestAClaimThatComesTooLateIsPutBack(t *testing.T) {
 					}
 					return jobs, err
 				}
-				w := newWorldOn(t, sharedQueue{q}, nil).started()
+				w := newWorldOn(t, closingQueue{q}, nil).started()
 				jobs := []*overflow.Job{w.submit("m"), w.submit("m"), w.submit("m")}
 				synctest.Wait()
 				if closes {
 					if err := w.engine.Close(); err != nil {
 						t.Error(err)
 					}
+					q.goAway(nil) // for the test to look
 				} else {
 					w.service.Stop()
 					time.Sleep(time.Second)

@@ -67,8 +67,9 @@ func TestDrainOncePassesOverWhatIsPaused(t *testing.T) {
 		if err := w.queue.Pause(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := w.service.DrainOnce(t.Context()); n != 0 || err != nil {
-			t.Errorf("%d runs, %v", n, err)
+		begun := time.Now()
+		if n, err := w.service.DrainOnce(t.Context()); n != 0 || err != nil || time.Since(begun) > 0 {
+			t.Errorf("%d runs, %v, after %s", n, err, time.Since(begun))
 		}
 		w.is(job, overflow.Available, "", 0)
 	})

@@ -59,6 +59,11 @@ func TestALongAnswerIsKeptWhole(t *testing.T) {
 		if answer.Status != http.StatusCreated || body != text {
 			t.Errorf("got %d with %d bytes, want %d", answer.Status, len(body), len(text))
 		}
+		for _, chunk := range w.output(job) {
+			if len(chunk) > 256<<10 {
+				t.Errorf("a chunk is %d bytes long", len(chunk))
+			}
+		}
 	})
 }
 

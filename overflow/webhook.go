@@ -297,6 +297,7 @@ func (c *callbacks) failure(err error) string {
 		name        *net.DNSError
 		certificate *tls.CertificateVerificationError
 		op          *net.OpError
+		slow        net.Error
 	)
 	switch {
 	case errors.As(err, &refused):
@@ -311,6 +312,8 @@ func (c *callbacks) failure(err error) string {
 		return "the receiver's certificate cannot be verified"
 	case errors.As(err, &op) && op.Op == "dial":
 		return "the receiver cannot be reached: " + op.Err.Error()
+	case errors.As(err, &slow) && slow.Timeout(): // of the TLS handshake, which has its own
+		return fmt.Sprintf("the receiver did not answer within %s", c.timeout)
 	}
 	return "the connection to the receiver broke before it answered"
 }

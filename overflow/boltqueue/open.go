@@ -102,7 +102,10 @@ func openFile(path string, maxSize int64) (db *bbolt.DB, err error) {
 		NoFreelistSync:  true,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: mmapSize(maxSize),
-		MaxSize:         int(maxSize),
+		// Three payloads of 2 KiB fit into such a page, but one into half of it. It takes a third fewer
+		// writes, which is more than the longer ones cost.
+		PageSize: 8 << 10,
+		MaxSize:  int(maxSize),
 	})
 	if err != nil {
 		return nil, err

@@ -308,6 +308,10 @@ func (q *Queue) Close() error {
 		close(q.closing)
 		<-q.stopped
 		q.watches.tellAll()
+		// With the list of free pages in the file, the next one to open it need not look through
+		// all of it. That is a matter of speed only, so an error does not matter.
+		q.db.NoFreelistSync = false
+		_ = q.safeUpdate(func(*bbolt.Tx) error { return nil })
 		err = q.db.Close()
 	})
 	return err

@@ -168,6 +168,9 @@ func parseJob(reply any) (*overflow.Job, error) {
 			broken = fmt.Errorf("%w: %s", errCorrupt, fields[i].name)
 		}
 	}
+	if j.State != overflow.Executing { // what is there is of the run before
+		j.Lease, j.LeaseUntil = "", time.Time{}
+	}
 	return j, broken
 }
 

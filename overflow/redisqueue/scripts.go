@@ -4,6 +4,9 @@ import (
 	"crypto/sha1" // by which Redis knows a script
 	"embed"
 	"encoding/hex"
+	"regexp"
+	"strconv"
+	"strings"
 )
 
 //go:embed lua/*.lua
@@ -56,10 +59,27 @@ func newScript(name, flag string) *script {
 	return &script{text: text, sha: hex.EncodeToString(sum[:])}
 }
 
+var (
+	luaComment = regexp.MustCompile(`(?m)^ *--.*\n| +--.*$`)
+	luaField   = regexp.MustCompile(`\b[A-Z]+(_[A-Z]+)*\b`)
+)
+
+// luaFile returns what is in a file, without comments and with numbers for the names of fields.
 func luaFile(name string) string {
 	text, err := luaFiles.ReadFile("lua/" + name + ".lua")
 	if err != nil {
 		panic(err) // a script without a file is a mistake in the list above
 	}
-	return string(text)
+	code := luaComment.ReplaceAllString(string(text), "")
+	return luaField.ReplaceAllStringFunc(code, func(word string) string {
+		if word == "ID" {
+			return strconv.Itoa(len(fields) + 1)
+		}
+		for i := range fields {
+			if fields[i].name == strings.ToLower(word) {
+				return strconv.Itoa(i + 1)
+			}
+		}
+		return word
+	})
 }

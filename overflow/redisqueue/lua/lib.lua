@@ -35,19 +35,16 @@ local GROUP = 'w'
 local KINDS = { 'request', 'callback' }
 local FINAL = { completed = true, discarded = true, cancelled = true }
 
--- The fields of a job in its hash, and where each is in a job as load returns it. One that is
--- empty is false.
+-- The fields of a job in its hash. In a job as load returns it each has its number here,
+-- and one that is empty is false. The name of a field in capitals is its number, and ID the one
+-- after them: scripts.go puts the numbers in, since 30 variables more take the
+-- server longer to set up, for each function that uses them, than a script runs.
 local NAMES = {
   'state', 'kind', 'owner', 'priority', 'model', 'lane', 'run_at', 'created_at',
   'started_at', 'ended_at', 'deadline', 'keep_until', 'attempt', 'max_attempts',
   'run', 'crashes', 'snoozes', 'lease', 'lease_until', 'cancel_asked', 'unique',
   'fingerprint', 'parent', 'reason', 'error', 'output_size', 'entry', 'op',
 }
-local STATE, KIND, OWNER, PRIORITY, MODEL, LANE, RUN_AT, CREATED_AT = 1, 2, 3, 4, 5, 6, 7, 8
-local STARTED_AT, ENDED_AT, DEADLINE, KEEP_UNTIL, ATTEMPT = 9, 10, 11, 12, 13
-local RUN, CRASHES, SNOOZES, LEASE, LEASE_UNTIL, CANCEL_ASKED, UNIQUE = 15, 16, 17, 18, 19, 20, 21
-local REASON, ERROR, OUTPUT_SIZE, ENTRY, OP = 24, 25, 26, 27, 28
-local ID = 29 -- not a field, but after them
 
 local call = redis.call
 local time = call('TIME')
@@ -64,8 +61,41 @@ local function us(t) return t and tonumber(string.sub(t, 1, -4)) end
 -- int returns a field that is a number, 0 if it is empty or broken.
 local function int(v) return tonumber(v or 0) or 0 end
 
+-- What is to be changed of a set or a group is changed for all jobs of a batch at once: by
+-- command and key, the arguments. moved are the jobs that are concerned.
+local changes, moved = { XACK = {}, ZREM = {}, ZADD = {} }, {}
+local function later(command, key, id, ...)
+  local list = changes[command][key]
+  if not list then
+    list = command == 'XACK' and { GROUP } or {}
+    changes[command][key] = list
+  end
+  for _, v in ipairs({ ... }) do list[#list + 1] = v end
+  moved[id] = true
+end
+
+-- settle makes these changes. A job comes to a set after it has left one.
+local function settle()
+  for _, command in ipairs({ 'XACK', 'ZREM', 'ZADD' }) do
+    for key, list in pairs(changes[command]) do
+      if #list < 4000 then -- which fit on the stack
+        call(command, key, unpack(list))
+      else
+        for i = command == 'XACK' and 2 or 1, #list, 1000 do
+          local some = { unpack(list, i, math.min(i + 999, #list)) }
+          if command == 'XACK' then table.insert(some, 1, GROUP) end
+          call(command, key, unpack(some))
+        end
+      end
+    end
+    changes[command] = {}
+  end
+  moved = {}
+end
+
 -- load returns a job, or nil if it is not there, and if it is asked for one more field that.
 local function load(id, more)
+  if moved[id] then settle() end
   NAMES[ID] = more
   local j = call('HMGET', P .. 'j:' .. id, unpack(NAMES))
   NAMES[ID] = nil
@@ -130,29 +160,24 @@ local function ring(kind)
   end
 end
 
--- dequeue takes a job out of its stream. If it is in none, it has come back.
+-- dequeue takes a job out of its stream. If it is in none, it has come back. What entry says of a job
+-- that is neither available nor runs, and its lease, is out of date.
 local function dequeue(j)
   if j[ENTRY] then
     local key = new(j)
-    call('XACK', key, GROUP, j[ENTRY])
+    later('XACK', key, j[ID], j[ENTRY])
     -- An entry that was given out and is done stays for maintain.lua, since to delete
     -- one is slow, and many at a time are not. One that was not must not be given out.
     if j[STATE] == 'available' then call('XDEL', key, j[ENTRY]) end
-    put(j, ENTRY, false)
   elseif j[STATE] == 'available' then
     call('ZREM', again(j), j[ID])
   end
 end
 
--- leave takes a job out of everything that belongs to its state. In a script that ends a
--- run it is the first to write, and begins with XACK or ZREM, which a full server allows.
+-- leave takes a job out of everything that belongs to its state.
 local function leave(j)
   local s = j[STATE]
-  if s == 'executing' then
-    dequeue(j)
-    put(j, LEASE, false)
-    put(j, LEASE_UNTIL, false)
-  elseif s == 'available' then
+  if s == 'executing' or s == 'available' then
     dequeue(j)
   elseif s == 'scheduled' then
     call('ZREM', P .. 'scheduled:' .. j[KIND], j[ID])
@@ -164,24 +189,25 @@ local function leave(j)
     if call('EXISTS', key) == 0 then call('SREM', P .. 'lanes:' .. j[KIND], lane) end
     put(j, LANE, false)
   else
-    call('ZREM', P .. 'keep', j[ID])
+    later('ZREM', P .. 'keep', j[ID], j[ID])
     put(j, ENDED_AT, false)
     put(j, KEEP_UNTIL, false)
   end
   if j[DEADLINE] and (s == 'scheduled' or s == 'waiting') then call('ZREM', P .. 'deadlines', j[ID]) end
-  call('ZREM', index(j), j[ID])
+  later('ZREM', index(j), j[ID], j[ID])
 end
 
 -- arrive puts a job into a state, which is none of the final ones, stores it, and
 -- tells. at is, of an available job, whether it is new or has come back (new or again), of a
 -- scheduled one its time, and of a waiting one its lane. More fields and values are stored with it.
 local function arrive(j, state, at, ...)
-  local kind, id = j[KIND], j[ID]
+  local kind, id, first = j[KIND], j[ID], not j[STATE]
   put(j, STATE, state)
   if state == 'available' then
     if at == new then
       put(j, ENTRY, call('XADD', new(j), '*', 'id', id))
     else
+      put(j, ENTRY, false)
       call('ZADD', again(j), 0, id)
     end
     ring(kind)
@@ -199,9 +225,9 @@ local function arrive(j, state, at, ...)
   if j[DEADLINE] and state ~= 'available' then
     call('ZADD', P .. 'deadlines', score(us(j[DEADLINE]) or 0), id)
   end
-  call('ZADD', index(j), 0, id)
+  later('ZADD', index(j), id, 0, id)
   save(j, ...)
-  tell(id, 's')
+  if not first then tell(id, 's') end -- of a job that is new nobody knows
 end
 
 -- release frees the Unique of a job, if it holds it.
@@ -217,8 +243,8 @@ local function finish(j, state, keep, ...)
   put(j, ENDED_AT, NOW_NS)
   local till = score(NOW + keep)
   put(j, KEEP_UNTIL, till .. '000')
-  call('ZADD', P .. 'keep', till, j[ID])
-  call('ZADD', index(j), 0, j[ID])
+  later('ZADD', P .. 'keep', j[ID], till, j[ID])
+  later('ZADD', index(j), j[ID], 0, j[ID])
   if state ~= 'completed' then release(j) end
   save(j, ...)
   tell(j[ID], 's')

@@ -16,4 +16,5 @@ while ARGV[at] do
   out[#out + 1] = reply
   at = at + n + 1
 end
+settle()
 return out
