@@ -6,7 +6,10 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +33,7 @@ type drainServer struct {
 // Stored returns what is to be kept of a request, so that it can be served later.
 func Stored(r *provider.Request) *overflow.StoredRequest {
 	s := &overflow.StoredRequest{
-		Method: r.Method, Path: r.Path, RawPath: r.RawPath, Query: r.Query,
+		Method: r.Method, Path: r.Path, RawPath: r.RawPath, Query: withoutCredentials(r.Query),
 		Header: make(http.Header, len(overflow.StoredHeaders)), Model: r.Model, Stream: r.Stream,
 	}
 	provider.CopyHeaders(s.Header, r.Header, overflow.StoredHeaders...)
@@ -38,6 +41,25 @@ func Stored(r *provider.Request) *overflow.StoredRequest {
 		s.Body = r.Body.Bytes()
 	}
 	return s
+}
+
+// credentialParameters are the parameters of a query in which some clients send their key.
+var credentialParameters = map[string]bool{"key": true, "api_key": true, "api-key": true, "access_token": true, "token": true}
+
+// withoutCredentials returns a raw query without those parameters, and otherwise as it came.
+func withoutCredentials(query string) string {
+	if query == "" {
+		return ""
+	}
+	kept := strings.Split(query, "&")
+	kept = slices.DeleteFunc(kept, func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		return credentialParameters[strings.ToLower(name)]
+	})
+	return strings.Join(kept, "&")
 }
 
 // restored returns a stored request, read again as far as routing needs.
@@ -79,7 +101,7 @@ func deferred(err error) error {
 	}
 	told := failure.Told
 	if failure.Overloaded() || failure.Outcome == telemetry.OutcomeShuttingDown {
-		return &overflow.Unavailable{After: told.RetryAfter}
+		return &overflow.Unavailable{After: told.RetryAfter, Refused: failure.Attempts > 0}
 	}
 	message := told.Code
 	if failure.Provider != "" {
@@ -120,7 +142,7 @@ const maxDeclined = 256 << 10
 // nil for one that it cannot.
 func declined(resp *http.Response, answer *Answer) error {
 	if after, overloaded := Overloaded(resp); overloaded {
-		return &overflow.Unavailable{After: after}
+		return &overflow.Unavailable{After: after, Refused: true}
 	}
 	if !mayPass(resp.StatusCode) {
 		return nil

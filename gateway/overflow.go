@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -242,13 +243,20 @@ func (l *engineList) freed() {
 }
 
 // Owner returns by what name the jobs of whoever sent these headers are kept: a hash of its
-// credential, "" without one.
+// credential, "" without one. The same key is the same owner, in whichever header it comes.
 func Owner(h http.Header) string {
-	for _, name := range [...]string{"Authorization", "X-Api-Key"} {
-		if v := h[name]; len(v) > 0 && v[0] != "" {
-			sum := sha256.Sum256([]byte("runestone owner\x00" + v[0]))
-			return "cred_" + hex.EncodeToString(sum[:12])
+	credential := ""
+	if v := h["Authorization"]; len(v) > 0 {
+		credential = v[0]
+		if scheme, token, ok := strings.Cut(v[0], " "); ok && strings.EqualFold(scheme, "Bearer") {
+			credential = token
 		}
+	} else if v := h["X-Api-Key"]; len(v) > 0 {
+		credential = v[0]
 	}
-	return ""
+	if credential = strings.TrimSpace(credential); credential == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("runestone owner\x00" + credential))
+	return "cred_" + hex.EncodeToString(sum[:12])
 }

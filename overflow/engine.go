@@ -56,6 +56,9 @@ type Spent struct {
 type Unavailable struct {
 	// After is how long that is sure to last, 0 when that is not known.
 	After time.Duration
+	// Refused is whether a provider was asked, and has said so: room in the gateway's own
+	// books means nothing then.
+	Refused bool
 }
 
 // Error implements error.
@@ -276,6 +279,7 @@ func (e *Engine) Close() error {
 	err := e.queue.Close() // which ends every call
 	e.claims.Wait()
 	e.loops.Wait()
+	e.lanes.silence()
 	e.quiet(time.Second)
 	return err
 }

@@ -82,9 +82,9 @@ func TestAJobThatIsRefusedDespiteRoomTriesAgainEverLater(t *testing.T) {
 			case 12:
 				return whole(200, answerText), nil
 			case 11:
-				return nil, &overflow.Unavailable{After: 5 * time.Minute}
+				return nil, &overflow.Unavailable{After: 5 * time.Minute, Refused: true}
 			}
-			return nil, &overflow.Unavailable{}
+			return nil, &overflow.Unavailable{Refused: true}
 		})
 		job := w.submit("m")
 		synctest.Wait()
@@ -95,6 +95,57 @@ func TestAJobThatIsRefusedDespiteRoomTriesAgainEverLater(t *testing.T) {
 			if got := at[i+1].Sub(at[i]).Seconds(); got < want*.79 || got > want*1.21 {
 				t.Errorf("pause %d is %.1fs, want about %.0fs", i, got, want)
 			}
+		}
+	})
+}
+
+// There is room for others, or there was none for a moment.
+func TestAJobForWhichThereSeemsToBeRoomIsLookedAtAgainSoon(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, nil).started()
+		var at []time.Time
+		w.server.do(func(context.Context, *overflow.StoredRequest, *overflow.Job) (*overflow.Answer, error) {
+			if at = append(at, time.Now()); len(at) == 10 {
+				return whole(200, answerText), nil
+			}
+			return nil, &overflow.Unavailable{}
+		})
+		job := w.submit("m")
+		w.until(job, overflow.Completed)
+		for i, want := range []float64{.1, .2, .4, .8, 1.6, 3.2, 5, 5, 5} {
+			if got := at[i+1].Sub(at[i]).Seconds(); got < want*.79 || got > want*1.21 {
+				t.Errorf("pause %d is %.2fs, want about %.1fs", i, got, want)
+			}
+		}
+	})
+}
+
+// A pause of the target's ends by time alone: nothing is freed, and nobody says a word.
+func TestAJobThatWaitsForAPauseToEndIsWokenWhenItDoes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, nil).started()
+		time.Sleep(30 * time.Second) // so that upkeep's looks do not coincide with the end
+		begin := time.Now()
+		var end time.Time
+		w.server.mu.Lock()
+		w.server.room = func(string) int {
+			if time.Since(begin) < 2500*time.Millisecond {
+				return 0
+			}
+			return 5
+		}
+		w.server.mu.Unlock()
+		w.server.do(func(context.Context, *overflow.StoredRequest, *overflow.Job) (*overflow.Answer, error) {
+			if since := time.Since(begin); since < 2500*time.Millisecond {
+				return nil, &overflow.Unavailable{After: 2500*time.Millisecond - since}
+			}
+			end = time.Now()
+			return whole(200, answerText), nil
+		})
+		job := w.submit("m")
+		w.until(job, overflow.Completed)
+		if took := end.Sub(begin); took > 2520*time.Millisecond {
+			t.Errorf("it began %s after the pause did, and could after 2.5s", took)
 		}
 	})
 }

@@ -20,6 +20,9 @@ type lanes struct {
 	some atomic.Bool
 	mu   sync.Mutex
 	set  map[lane]int // how often each was added
+
+	timer *time.Timer // nil before the first alarm
+	at    time.Time   // when it goes off
 }
 
 func (l *lanes) any() bool { return l.some.Load() }
@@ -32,6 +35,29 @@ func (l *lanes) add(in lane) {
 	}
 	l.set[in]++
 	l.some.Store(true)
+}
+
+// alarm has f called in d, unless that is to happen sooner anyway.
+func (l *lanes) alarm(d time.Duration, f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	switch at := now.Add(d); {
+	case l.timer == nil:
+		l.timer, l.at = time.AfterFunc(d, f), at
+	case at.Before(l.at) || !l.at.After(now):
+		l.timer.Reset(d)
+		l.at = at
+	}
+}
+
+// silence turns the alarm off.
+func (l *lanes) silence() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.timer.Stop()
+	}
 }
 
 // remove forgets a lane, unless it was added since list returned it.

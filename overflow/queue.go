@@ -139,9 +139,9 @@ type Queue interface {
 	// Enqueue stores a job durably, as Available, or as Scheduled if its RunAt lies
 	// ahead, and returns it. It fills in CreatedAt if that is zero. A job that has the ID of one that is
 	// there changes nothing and returns that: enqueuing twice is safe. If another job holds its
-	// Unique, that one is returned and nothing is stored. With max above 0 it is ErrFull
+	// Unique, that one is returned and nothing is stored. With limit above 0 it is ErrFull
 	// when as many Request jobs have not ended. ErrFull may also be the store's own.
-	Enqueue(ctx context.Context, job *Job, max int) (*Job, error)
+	Enqueue(ctx context.Context, job *Job, limit int) (*Job, error)
 
 	// Claim takes available jobs, those of the best priority first and among those the oldest
 	// first, and waits until there is at least one. They are Executing then: Attempt

@@ -194,19 +194,30 @@ func (s *Setup) cancelled(job *Job, req *StoredRequest) Change {
 // putBack returns a job to the queue as if it had not been claimed.
 func (r *run) putBack() Change { return Change{To: Available, Refund: true} }
 
+// How long a job waits whom a provider has refused, the first time and at the longest; and
+// one for which there seems to be room, and was none.
 const (
 	firstSnooze   = time.Second
 	longestSnooze = time.Minute
+	firstGlance   = 100 * time.Millisecond
+	longestGlance = 5 * time.Second
 )
 
 // snooze has a job wait that nobody can take. It waits in the lane of its model, to
-// be woken when there is room. Where the gateway would say that there is already, it
-// knows less than the provider that has just refused: then time has to tell.
+// be woken when there is room. Where the gateway cannot tell, time has to: when a provider
+// has refused the job, and when there is room by now, or for others only.
 func (r *run) snooze(u *Unavailable) Change {
-	if r.setup.server.Room(r.job.Model) <= 0 {
-		return Change{To: Waiting, Lane: r.job.Model, Refund: true}
+	first, longest := firstSnooze, longestSnooze
+	if !u.Refused {
+		if r.setup.server.Room(r.job.Model) <= 0 {
+			if u.After > 0 {
+				r.engine.lanes.alarm(u.After, r.engine.nudgeLanes)
+			}
+			return Change{To: Waiting, Lane: r.job.Model, Refund: true}
+		}
+		first, longest = firstGlance, longestGlance
 	}
-	after := min(firstSnooze<<min(r.job.Snoozes, 10), longestSnooze)
+	after := min(first<<min(r.job.Snoozes, 10), longest)
 	return Change{To: Scheduled, After: max(jitter(after), u.After), Refund: true}
 }
 

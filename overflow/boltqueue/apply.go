@@ -2,6 +2,7 @@ package boltqueue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -153,10 +154,10 @@ func (b *batch) bury(r *record) {
 }
 
 // loadOrBury returns a job's record. If that cannot be read any more it discards the job, of which
-// the index still knows something, and returns nil.
+// the index still knows something, and returns nil, as it does for one that is removed.
 func (b *batch) loadOrBury(e *entry) *record {
 	r, err := b.load(e.id)
-	if err == nil {
+	if err == nil || errors.Is(err, overflow.ErrNotFound) {
 		return r
 	}
 	b.bury(&record{Payload: lost, Job: overflow.Job{

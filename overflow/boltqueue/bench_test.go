@@ -81,7 +81,7 @@ func BenchmarkEnqueue(b *testing.B) {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
 			q := openBench(b)
 			report(b, clients(b, n, func() error {
-				_, err := q.Enqueue(context.Background(), benchJob(payload), 0)
+				_, err := q.Enqueue(b.Context(), benchJob(payload), 0)
 				return err
 			}))
 		})
@@ -96,7 +96,7 @@ func BenchmarkCycle(b *testing.B) {
 	for _, n := range []int{1, 64} {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
 			q := openBench(b)
-			ctx := context.Background()
+			ctx := b.Context()
 			report(b, clients(b, n, func() error {
 				if _, err := q.Enqueue(ctx, benchJob(payload), 0); err != nil {
 					return err
@@ -119,7 +119,7 @@ func BenchmarkRunnableToClaimed(b *testing.B) {
 	for _, scheduled := range []bool{false, true} {
 		b.Run(fmt.Sprintf("scheduled=%v", scheduled), func(b *testing.B) {
 			q := openBench(b)
-			ctx, cancel := context.WithCancel(context.Background())
+			ctx, cancel := context.WithCancel(b.Context())
 			defer cancel()
 			took := make(chan time.Duration, 1)
 			go func() {

@@ -145,8 +145,8 @@ func TestDiskFailsForAWhile(t *testing.T) {
 	hands, g := newHandClock(), new(gate)
 	q := openWith(t, hands.clock(), g.wrap)
 	hands.pass(time.Second)
-	running := enqueue(t, q)
-	running = claim(t, q, 1, time.Hour)[0]
+	enqueue(t, q)
+	running := claim(t, q, 1, time.Hour)[0]
 	broken := errors.New("no space left on device")
 	g.broken.Store(&broken)
 

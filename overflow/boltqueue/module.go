@@ -20,8 +20,9 @@ import (
 const (
 	// DefaultMaxSize is how large the file may get, in bytes.
 	DefaultMaxSize = 1 << 30
-	// MinSize is the least it must be allowed to, in bytes, and MaxSize the most it can.
+	// MinSize is the least that it must be allowed to have, in bytes.
 	MinSize = 16 << 20
+	// MaxSize is the most that it can be allowed to have, in bytes.
 	MaxSize = 1 << 40
 )
 

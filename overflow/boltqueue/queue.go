@@ -80,14 +80,14 @@ func newClock() clock {
 }
 
 // Enqueue implements [overflow.Queue]. It returns once the job is on the disk.
-func (q *Queue) Enqueue(ctx context.Context, job *overflow.Job, max int) (*overflow.Job, error) { //nolint:predeclared // as in the interface
+func (q *Queue) Enqueue(ctx context.Context, job *overflow.Job, limit int) (*overflow.Job, error) {
 	if err := q.check(job); err != nil {
 		return nil, err
 	}
 	var kept *record
 	stored := false
 	err := q.do(ctx, len(job.Payload), func(b *batch) (err error) {
-		kept, stored, err = b.enqueue(job, max)
+		kept, stored, err = b.enqueue(job, limit)
 		return err
 	})
 	switch {

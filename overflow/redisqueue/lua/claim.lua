@@ -36,7 +36,7 @@ end
 
 -- begin makes a job Executing.
 local function begin(j, payload)
-  later('ZREM', index(j), j[ID], j[ID])
+  call('ZREM', index(j), j[ID])
   if j[RUN] then
     call('UNLINK', P .. 'o:' .. j[ID])
     put(j, OUTPUT_SIZE, false)
@@ -47,7 +47,7 @@ local function begin(j, payload)
   put(j, STARTED_AT, NOW_NS)
   put(j, LEASE, token .. '.' .. #out)
   put(j, LEASE_UNTIL, till .. '000')
-  later('ZADD', index(j), j[ID], till, j[ID])
+  call('ZADD', index(j), till, j[ID])
   save(j)
   tell(j[ID], 's')
   out[#out + 1] = { payload, j }

@@ -61,41 +61,8 @@ local function us(t) return t and tonumber(string.sub(t, 1, -4)) end
 -- int returns a field that is a number, 0 if it is empty or broken.
 local function int(v) return tonumber(v or 0) or 0 end
 
--- What is to be changed of a set or a group is changed for all jobs of a batch at once: by
--- command and key, the arguments. moved are the jobs that are concerned.
-local changes, moved = { XACK = {}, ZREM = {}, ZADD = {} }, {}
-local function later(command, key, id, ...)
-  local list = changes[command][key]
-  if not list then
-    list = command == 'XACK' and { GROUP } or {}
-    changes[command][key] = list
-  end
-  for _, v in ipairs({ ... }) do list[#list + 1] = v end
-  moved[id] = true
-end
-
--- settle makes these changes. A job comes to a set after it has left one.
-local function settle()
-  for _, command in ipairs({ 'XACK', 'ZREM', 'ZADD' }) do
-    for key, list in pairs(changes[command]) do
-      if #list < 4000 then -- which fit on the stack
-        call(command, key, unpack(list))
-      else
-        for i = command == 'XACK' and 2 or 1, #list, 1000 do
-          local some = { unpack(list, i, math.min(i + 999, #list)) }
-          if command == 'XACK' then table.insert(some, 1, GROUP) end
-          call(command, key, unpack(some))
-        end
-      end
-    end
-    changes[command] = {}
-  end
-  moved = {}
-end
-
 -- load returns a job, or nil if it is not there, and if it is asked for one more field that.
 local function load(id, more)
-  if moved[id] then settle() end
   NAMES[ID] = more
   local j = call('HMGET', P .. 'j:' .. id, unpack(NAMES))
   NAMES[ID] = nil
@@ -110,27 +77,28 @@ local function put(j, field, value)
   if type(value) == 'number' then value = score(value) end
   if j[field] == value then return end
   j[field] = value
-  if not j.changed then j.changed = {} end
-  j.changed[field] = true
+  if value then
+    local set = j.set or {}
+    set[#set + 1] = NAMES[field]
+    set[#set + 1] = value
+    j.set = set
+  else
+    local gone = j.gone or {}
+    gone[#gone + 1] = field
+    j.gone = gone
+  end
 end
 
--- save stores what was changed of a job, and more fields and values.
+-- save stores what was changed of a job, and more fields and values. Of a field that was
+-- changed twice the last change counts.
 local function save(j, ...)
-  local key = P .. 'j:' .. j[ID]
-  local set, gone = { ... }, nil
-  local n = #set
-  for field in pairs(j.changed or {}) do
-    if j[field] then
-      set[n + 1], set[n + 2] = NAMES[field], j[field]
-      n = n + 2
-    else
-      gone = gone or {}
-      gone[#gone + 1] = NAMES[field]
-    end
+  local key, set = P .. 'j:' .. j[ID], j.set or {}
+  for _, v in ipairs({ ... }) do set[#set + 1] = v end
+  if #set > 0 then call('HSET', key, unpack(set)) end
+  for _, field in ipairs(j.gone or {}) do
+    if not j[field] then call('HDEL', key, NAMES[field]) end
   end
-  if n > 0 then call('HSET', key, unpack(set)) end
-  if gone then call('HDEL', key, unpack(gone)) end
-  j.changed = nil
+  j.set, j.gone = nil, nil
 end
 
 -- index returns the key of the set that all jobs of a job's state are in.
@@ -165,7 +133,7 @@ end
 local function dequeue(j)
   if j[ENTRY] then
     local key = new(j)
-    later('XACK', key, j[ID], j[ENTRY])
+    call('XACK', key, GROUP, j[ENTRY])
     -- An entry that was given out and is done stays for maintain.lua, since to delete
     -- one is slow, and many at a time are not. One that was not must not be given out.
     if j[STATE] == 'available' then call('XDEL', key, j[ENTRY]) end
@@ -174,7 +142,8 @@ local function dequeue(j)
   end
 end
 
--- leave takes a job out of everything that belongs to its state.
+-- leave takes a job out of everything that belongs to its state. In a script that ends a
+-- run it is the first to write, and begins with XACK or ZREM, which a full server allows.
 local function leave(j)
   local s = j[STATE]
   if s == 'executing' or s == 'available' then
@@ -189,12 +158,12 @@ local function leave(j)
     if call('EXISTS', key) == 0 then call('SREM', P .. 'lanes:' .. j[KIND], lane) end
     put(j, LANE, false)
   else
-    later('ZREM', P .. 'keep', j[ID], j[ID])
+    call('ZREM', P .. 'keep', j[ID])
     put(j, ENDED_AT, false)
     put(j, KEEP_UNTIL, false)
   end
   if j[DEADLINE] and (s == 'scheduled' or s == 'waiting') then call('ZREM', P .. 'deadlines', j[ID]) end
-  later('ZREM', index(j), j[ID], j[ID])
+  call('ZREM', index(j), j[ID])
 end
 
 -- arrive puts a job into a state, which is none of the final ones, stores it, and
@@ -225,7 +194,7 @@ local function arrive(j, state, at, ...)
   if j[DEADLINE] and state ~= 'available' then
     call('ZADD', P .. 'deadlines', score(us(j[DEADLINE]) or 0), id)
   end
-  later('ZADD', index(j), id, 0, id)
+  call('ZADD', index(j), 0, id)
   save(j, ...)
   if not first then tell(id, 's') end -- of a job that is new nobody knows
 end
@@ -243,8 +212,8 @@ local function finish(j, state, keep, ...)
   put(j, ENDED_AT, NOW_NS)
   local till = score(NOW + keep)
   put(j, KEEP_UNTIL, till .. '000')
-  later('ZADD', P .. 'keep', j[ID], till, j[ID])
-  later('ZADD', index(j), j[ID], 0, j[ID])
+  call('ZADD', P .. 'keep', till, j[ID])
+  call('ZADD', index(j), 0, j[ID])
   if state ~= 'completed' then release(j) end
   save(j, ...)
   tell(j[ID], 's')

@@ -16,5 +16,4 @@ while ARGV[at] do
   out[#out + 1] = reply
   at = at + n + 1
 end
-settle()
 return out
