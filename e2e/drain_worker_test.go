@@ -65,7 +65,7 @@ func (st *stage) rung() {
 func TestDrainPoison(t *testing.T) {
 	t.Parallel()
 	eachBackend(t, func(t *testing.T, b backend) {
-		st := newStage(t, b, "workers 4\nlease 1s")
+		st := newStage(t, b, "workers 4\nlease 2s")
 		deadly := make(chan struct{})
 		st.l.plays(func(s *served) {
 			if !strings.HasPrefix(s.marker, "poison") {
@@ -121,7 +121,7 @@ func TestDrainPoison(t *testing.T) {
 func TestDrainAnswerLost(t *testing.T) {
 	t.Parallel()
 	eachBackend(t, func(t *testing.T, b backend) {
-		st := newStage(t, b, "workers 4\nlease 1s")
+		st := newStage(t, b, "workers 4\nlease 2s")
 		acknowledged, lost := newGate(), make(chan struct{}, 1)
 		st.l.plays(func(s *served) {
 			if s.number > 1 {
@@ -202,11 +202,11 @@ func TestDrainTermination(t *testing.T) {
 func TestDrainReloads(t *testing.T) {
 	t.Parallel()
 	eachBackend(t, func(t *testing.T, b backend) {
-		st := newStage(t, b, "workers 4\nlease 1s\nshutdown_grace 1s")
+		st := newStage(t, b, "workers 4\nlease 2s\nshutdown_grace 1s")
 		var n atomic.Int32
 		st.l.plays(func(s *served) {
 			if n.Add(1)%20 == 0 { // it outlives several configurations
-				s.pause(2 * time.Second)
+				s.pause(4 * time.Second)
 			}
 			quickly(s)
 		})
@@ -257,7 +257,7 @@ func (n *node) openQueues() (open int) {
 func TestDrainStopped(t *testing.T) {
 	t.Parallel()
 	eachBackend(t, func(t *testing.T, b backend) {
-		st := newStage(t, b, "workers 4\nlease 1s")
+		st := newStage(t, b, "workers 4\nlease 2s")
 		g := newGate()
 		st.l.plays(gated(g))
 		st.place(8)
@@ -274,7 +274,7 @@ func TestDrainStopped(t *testing.T) {
 			g.open()
 			eventually(t, patience, "its jobs do not run elsewhere", func() bool { return len(st.l.came()) == 12 })
 		} else {
-			<-time.After(2500 * time.Millisecond)
+			<-time.After(3500 * time.Millisecond)
 			g.open()
 		}
 		st.n.signal(syscall.SIGCONT)

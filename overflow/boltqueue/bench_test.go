@@ -26,6 +26,7 @@ func openBench(b *testing.B) *Queue {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { q.Close() })
+	dbg(b, q)
 	return q
 }
 

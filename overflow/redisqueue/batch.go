@@ -11,7 +11,7 @@ import (
 const (
 	// pipelines is how many exchanges with the server go on at a time. While they do, calls gather
 	// for the next: the more there are, the less each costs.
-	pipelines = 2
+	pipelines = 3
 	// maxBatch and maxBatchSize bound one exchange, in calls and in bytes.
 	maxBatch     = 64
 	maxBatchSize = 1 << 20

@@ -37,50 +37,56 @@ func each(b *testing.B, goroutines int, do func(n int) error) {
 	all.Wait()
 }
 
-// A full cycle: enqueue, claim, complete; with 2 KiB of payload and as much of output. The
+// A full cycle: enqueue, claim, complete; with as much of payload as of output. The
 // server does not rewrite its file meanwhile, which it would every few seconds at this rate.
 func BenchmarkCycle(b *testing.B) {
 	for _, fsync := range []string{"everysec", "always"} {
-		for _, goroutines := range []int{1, 16, 64, 256} {
-			b.Run(fmt.Sprintf("%s/%d", fsync, goroutines), func(b *testing.B) {
-				server := redisserver.Start(b, redisserver.AppendFsync(fsync), redisserver.Set("auto-aof-rewrite-percentage", "0"))
-				q := openAt(b, server, "bench")
-				claimed := make(chan *overflow.Job, 2*goroutines)
-				var claims atomic.Int64
-				var claimer sync.WaitGroup
-				b.ResetTimer()
-				claimer.Go(func() {
-					for n := 0; n < b.N; {
-						jobs, err := q.Claim(b.Context(), overflow.Order{Kind: overflow.Request, Max: max(1, goroutines), Lease: time.Minute})
-						if err != nil {
-							b.Error(err)
-							return
-						}
-						claims.Add(1)
-						for _, job := range jobs {
-							claimed <- job
-						}
-						n += len(jobs)
-					}
+		for _, size := range []int{256, 2048} {
+			for _, goroutines := range []int{1, 16, 64, 256} {
+				b.Run(fmt.Sprintf("%s/%dB/%d", fsync, size, goroutines), func(b *testing.B) {
+					server := redisserver.Start(b, redisserver.AppendFsync(fsync), redisserver.Set("auto-aof-rewrite-percentage", "0"))
+					cycle(b, openAt(b, server, "bench"), size, goroutines)
+					b.ReportMetric(float64(server.CPUTime().Microseconds())/float64(b.N), "server-µs/op")
 				})
-				output := [][]byte{make([]byte, 2048)}
-				each(b, goroutines, func(n int) error {
-					if _, err := q.Enqueue(b.Context(), request(n), 1_000_000); err != nil {
-						return err
-					}
-					job := <-claimed
-					_, err := q.Apply(b.Context(), overflow.Ref{ID: job.ID, Lease: job.Lease},
-						overflow.Change{To: overflow.Completed, Head: []byte("200"), Output: output, Keep: time.Hour})
-					return err
-				})
-				claimer.Wait()
-				b.StopTimer()
-				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
-				b.ReportMetric(float64(b.N)/float64(claims.Load()), "jobs/claim")
-				b.ReportMetric(float64(server.CPUTime().Microseconds())/float64(b.N), "server-µs/op")
-			})
+			}
 		}
 	}
+}
+
+// cycle has goroutines enqueue and complete b.N jobs, which one more claims.
+func cycle(b *testing.B, q *queue, size, goroutines int) {
+	claimed := make(chan *overflow.Job, 2*goroutines)
+	claims := 0
+	var claimer sync.WaitGroup
+	b.ResetTimer()
+	claimer.Go(func() {
+		for n := 0; n < b.N; claims++ {
+			jobs, err := q.Claim(b.Context(), overflow.Order{Kind: overflow.Request, Max: goroutines, Lease: time.Minute})
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			for _, job := range jobs {
+				claimed <- job
+			}
+			n += len(jobs)
+		}
+	})
+	output := [][]byte{make([]byte, size)}
+	each(b, goroutines, func(n int) error {
+		job := request(n)
+		job.Payload = make([]byte, size)
+		if _, err := q.Enqueue(b.Context(), job, 1_000_000); err != nil {
+			return err
+		}
+		job = <-claimed
+		_, err := q.Apply(b.Context(), ref(job), overflow.Change{To: overflow.Completed, Head: []byte("200"), Output: output, Keep: time.Hour})
+		return err
+	})
+	claimer.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+	b.ReportMetric(float64(b.N)/float64(claims), "jobs/claim")
 }
 
 // How many of what concurrent clients enqueue is acknowledged in a second.
