@@ -118,7 +118,7 @@ func TestACancelledJobIsNotRunAgainAfterACrash(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		w.service.Start()
 		time.Sleep(2 * time.Second)
-		w.is(job, overflow.Cancelled, "", 1)
+		w.is(job, overflow.Cancelled, "", 0)
 		if w.server.served(job) != 0 {
 			t.Error("it was run")
 		}

@@ -19,6 +19,7 @@ import (
 func (r *run) serve() {
 	req, unreadable := r.open()
 	if change, result, over := r.hopeless(req); over {
+		change.Refund = true // it was not tried
 		r.end(req, change, result, Spent{}, 0)
 		return
 	}
