@@ -5,4 +5,6 @@
 //
 // RUNESTONE_BINARY names a binary to test in place of a fresh build, and
 // RUNESTONE_RACE=1 builds it with the race detector, as `go test -race` does.
+// RUNESTONE_FAULT_ROUNDS=100 has the tests of the drain kill gateways a hundred times,
+// rather than a few, and wait for what takes a minute.
 package e2e

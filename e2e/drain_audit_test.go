@@ -49,6 +49,7 @@ type auditor struct {
 	r          *receiver
 	m          *mishaps
 	jobs       map[string]string // by marker, of jobs that were completed and told of
+	unheard    int
 	complaints int
 }
 
@@ -160,6 +161,10 @@ func (a *auditor) told(x *order, what, answer string) {
 		return
 	}
 	notices := a.r.of(x.id)
+	if len(notices) == 0 && a.unheard < a.m.unheard {
+		a.unheard++
+		return
+	}
 	if len(notices) != 1 {
 		a.complain("of %s (%s, %s) its receiver was told %d ends", x.marker, x.id, x.job.Status, len(notices))
 		return

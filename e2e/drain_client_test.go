@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -131,9 +132,7 @@ func TestDrainHangingReceiver(t *testing.T) {
 		eventually(t, patience, "the calls to a receiver that hangs are not given up", func() bool { return calls.Load() >= 4 })
 		awake.open()
 		eventually(t, 2*patience, "the slow receiver is not told in the end", func() bool { return slow.jobs() == each })
-		for job, notices := range slow.told {
-			st.r.told[job] = notices // both are quiet by now
-		}
+		maps.Copy(st.r.told, slow.told) // both are quiet by now
 		audit(t, st.o, st.l, st.r, st.m)
 	})
 }
@@ -142,7 +141,7 @@ func TestDrainHangingReceiver(t *testing.T) {
 // returns how many were acknowledged.
 func (st *stage) fill(t *testing.T) int {
 	t.Helper()
-	for n := 0; n < 1000; n++ {
+	for n := range 1000 {
 		x := st.order()
 		x.body = drainBody(x.marker, false, 200<<10)
 		a, err := st.o.post(t.Context(), x)

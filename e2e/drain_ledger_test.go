@@ -170,13 +170,6 @@ func (s *served) answer() {
 	}
 }
 
-// fail answers with an error of the provider's.
-func (s *served) fail(status int) {
-	s.w.Header().Set("Content-Type", "application/json")
-	s.w.WriteHeader(status)
-	_, _ = io.WriteString(s.w, broken)
-}
-
 // of returns the runs of a marker so far.
 func (l *ledger) of(marker string) []*served {
 	l.mu.Lock()
@@ -283,10 +276,18 @@ func (r *receiver) jobs() int {
 	return len(r.told)
 }
 
-// await waits, for a while, until it was told of so many jobs. An audit tells if it was not.
-func (r *receiver) await(jobs int) {
-	for deadline := time.Now().Add(2 * patience); r.jobs() < jobs && time.Now().Before(deadline); {
-		<-time.After(5 * time.Millisecond)
+// await waits, for a while, until it was told of all orders. An audit tells if it was not.
+func (r *receiver) await(all []*order) {
+	told := func() bool {
+		for _, x := range all {
+			if x.id != "" && len(r.of(x.id)) == 0 {
+				return false
+			}
+		}
+		return r.jobs() >= len(all)
+	}
+	for deadline := time.Now().Add(2 * patience); !told() && time.Now().Before(deadline); {
+		<-time.After(10 * time.Millisecond)
 	}
 }
 

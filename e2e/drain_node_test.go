@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,7 +25,12 @@ type node struct {
 }
 
 // mishaps are what a test has done to gateways and queues.
-type mishaps struct{ list []mishap }
+type mishaps struct {
+	list []mishap
+	// unheard is how many receivers may have heard nothing, since gateways died three times
+	// while they called them.
+	unheard int
+}
 
 // mishap is something that may have a job run twice.
 type mishap struct {
@@ -95,7 +101,7 @@ func (n *node) begin() {
 	}
 	n.gateway = &gateway{t: n.t, dir: n.dir, admin: n.admin, site: n.site, exited: make(chan struct{})}
 	s := n.config
-	s.Env = append(s.Env[:len(s.Env):len(s.Env)], "LIFE="+n.life())
+	s.Env = append(slices.Clip(s.Env), "LIFE="+n.life())
 	n.spawn(s)
 	n.alive = true
 }
@@ -168,17 +174,42 @@ func (n *node) cpu() time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// depth returns how many request jobs the node says are in these states, or in all.
-func (n *node) depth(states ...string) int {
+// depth returns how many request jobs the node says are in these states, or in all. It
+// counts once a second.
+func (n *node) depth(states ...string) int { n.t.Helper(); return n.count("request", states) }
+
+func (n *node) count(kind string, states []string) int {
 	n.t.Helper()
 	seen, total := scrape(n.t, n.gateway), 0.0
 	if len(states) == 0 {
-		return int(seen.sum("runestone_overflow_jobs", "kind=request"))
+		return int(seen.sum("runestone_overflow_jobs", "kind="+kind))
 	}
 	for _, s := range states {
-		total += seen.sum("runestone_overflow_jobs", "kind=request", "state="+s)
+		total += seen.sum("runestone_overflow_jobs", "kind="+kind, "state="+s)
 	}
 	return int(total)
+}
+
+// live are the states of jobs that have not ended.
+var live = []string{"available", "waiting", "scheduled", "executing"}
+
+// over waits until there are so many jobs, and all have ended; and as many callbacks, which
+// have ended as well, since each end of a job is recorded with its callback.
+func (n *node) over(jobs int) {
+	n.t.Helper()
+	is := func() bool {
+		return n.count("request", nil) == jobs && n.count("callback", nil) == jobs &&
+			n.count("request", live) == 0 && n.count("callback", live) == 0
+	}
+	for deadline := time.Now().Add(2 * patience); !is(); {
+		if time.Now().After(deadline) {
+			n.t.Errorf("%d requests were acknowledged; the queue has %d jobs, of which %d have not ended, and %d callbacks, of which %d have not",
+				jobs, n.count("request", nil), n.count("request", live), n.count("callback", nil), n.count("callback", live))
+			break
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	n.mishaps.unheard = n.count("callback", []string{"discarded"})
 }
 
 // lost returns how many runs the node could not record since it had lost the job.

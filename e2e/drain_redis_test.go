@@ -374,6 +374,6 @@ func (st *stage) sample(t *testing.T, n int) {
 	for i := 0; i < len(all); i += max(1, len(all)/n) {
 		st.o.all = append(st.o.all, all[i])
 	}
-	st.o.settle(patience)
-	audit(t, st.o, st.l, nil, st.m)
+	st.o.settle(2 * patience)
+	audit(t, st.o, st.l, st.r, st.m)
 }

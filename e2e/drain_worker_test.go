@@ -51,13 +51,8 @@ func (st *stage) place(n int) {
 func (st *stage) end(t *testing.T) tally {
 	t.Helper()
 	st.o.settle(4 * patience)
-	st.rung()
+	st.r.await(st.o.placed())
 	return audit(t, st.o, st.l, st.r, st.m)
-}
-
-// rung waits until the receiver was told of all.
-func (st *stage) rung() {
-	st.r.await(len(st.o.placed()))
 }
 
 // TestDrainPoison: a job that ends the process that runs it is given up after three times, and

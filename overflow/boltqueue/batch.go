@@ -68,7 +68,7 @@ func (b *batch) end() error {
 		}
 		value, err := s.record.encode()
 		if err != nil {
-			return fmt.Errorf("encoding %s: %w", id, err)
+			return fmt.Errorf("%s: %w: %w", id, errRecord, err)
 		}
 		b.put(b.jobs, []byte(id), value)
 	}
@@ -111,8 +111,8 @@ func (b *batch) load(id string) (*record, error) {
 	if e == nil {
 		return nil, fmt.Errorf("%s: %w", id, overflow.ErrNotFound)
 	}
-	if e.lease != nil {
-		r := *e.lease.record
+	if e.record != nil {
+		r := *e.record
 		return &r, nil
 	}
 	r, err := decode([]byte(id), b.jobs.Get([]byte(id)))

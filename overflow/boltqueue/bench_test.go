@@ -26,7 +26,6 @@ func openBench(b *testing.B) *Queue {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { q.Close() })
-	dbg(b, q)
 	return q
 }
 
@@ -94,7 +93,7 @@ func BenchmarkEnqueue(b *testing.B) {
 func BenchmarkCycle(b *testing.B) {
 	payload := make([]byte, benchPayload)
 	_, _ = rand.Read(payload)
-	for _, n := range []int{1, 64} {
+	for _, n := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
 			q := openBench(b)
 			ctx := b.Context()

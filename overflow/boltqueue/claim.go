@@ -140,10 +140,7 @@ func (q *Queue) untilDue() time.Duration {
 		return math.MaxInt64
 	}
 	wait := time.Duration(next.due - q.clock.wall().UnixNano())
-	if refuse := q.refuse.Load(); refuse != 0 { // storing did not work a moment ago
-		wait = max(wait, time.Duration(refuse)-q.clock.mono())
-	}
-	return wait
+	return max(wait, q.refuse-q.clock.mono()) // storing may not have worked a moment ago
 }
 
 // due returns operations that nobody called for: making Scheduled jobs available whose

@@ -18,6 +18,7 @@ func damage(t *testing.T, q *Queue, id string, change func(value []byte) []byte)
 	t.Helper()
 	err := q.do(t.Context(), 0, func(b *batch) error {
 		b.put(b.jobs, []byte(id), change(slices.Clone(b.jobs.Get([]byte(id)))))
+		b.commits = append(b.commits, func() { q.index.letGo(q.index.byID[id]) })
 		return nil
 	})
 	if err != nil {

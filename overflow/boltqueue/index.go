@@ -40,14 +40,16 @@ type entry struct {
 	deadline     int64  // 0 for never
 	due          int64  // when a Scheduled job becomes available, or a final one is removed
 	lease        *lease // of an Executing job
+	// record is what is stored of an Executing job and of some that are Available, and not to be
+	// changed; nil of others.
+	record *record
 }
 
 // lease is what is known of a running job. It is not written to the file: that a job
 // runs is, and that is enough for whoever opens the file next, since whoever ran it is gone then.
 type lease struct {
 	// until is when it is over, by the clock that nobody sets.
-	until  atomic.Int64
-	record *record // not to be changed
+	until atomic.Int64
 }
 
 // over reports whether the lease has run out.
@@ -71,6 +73,7 @@ type index struct {
 	ended     ordered              // by due
 	running   map[string]*entry
 	count     [kinds][states]int
+	kept      int // records of Available jobs
 }
 
 // The orders. Each ends with the ID, so that no two entries are the same.
@@ -152,16 +155,39 @@ func (x *index) put(r *record, until time.Duration) {
 	switch {
 	case e.state != executing:
 		e.lease = nil
-	case e.lease != nil && e.lease.record.Lease == r.Lease:
-		e.lease.record = r
-	default:
-		e.lease = &lease{record: r}
+	case e.lease == nil || e.record.Lease != r.Lease:
+		e.lease = new(lease)
 		e.lease.until.Store(int64(until))
 	}
 	if !e.live() {
 		e.due = nanos(r.KeepUntil)
 	}
+	x.keep(e, r)
 	x.file(e)
+}
+
+// maxKept is how many records of Available jobs are kept in memory, of about 1 KiB each. It
+// spares those that are soon claimed from being read again.
+const maxKept = 4096
+
+// keep keeps a job's record, if it is of use.
+func (x *index) keep(e *entry, r *record) {
+	x.letGo(e)
+	switch {
+	case e.state == executing:
+		e.record = r
+	case e.state == available && x.kept < maxKept:
+		x.kept++
+		e.record = r
+	}
+}
+
+// letGo undoes keep. The entry's state is the new one already.
+func (x *index) letGo(e *entry) {
+	if e.record != nil && e.record.State == overflow.Available {
+		x.kept--
+	}
+	e.record = nil
 }
 
 // lane returns the jobs that wait in a lane, or nil.
@@ -183,6 +209,7 @@ func (x *index) drop(id string) {
 	if e.live() {
 		x.live[e.kind].remove(e)
 	}
+	x.letGo(e)
 	x.all.remove(e)
 	delete(x.byID, id)
 }

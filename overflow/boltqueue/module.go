@@ -101,6 +101,12 @@ func (e *Embedded) Validate() error {
 // Key implements [overflow.Opener]: the canonical path.
 func (e *Embedded) Key() string { return "embedded:" + e.path }
 
+// Exists reports whether there is a queue already, without opening it.
+func (e *Embedded) Exists() bool {
+	_, err := os.Stat(e.path)
+	return err == nil
+}
+
 // Open implements [overflow.Opener].
 func (e *Embedded) Open(logger *zap.Logger) (overflow.Queue, error) {
 	size := e.MaxSize

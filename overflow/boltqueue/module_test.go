@@ -113,6 +113,9 @@ func TestDefaults(t *testing.T) {
 	if want := filepath.Join(caddy.AppDataDir(), "runestone", "overflow.db"); !strings.HasSuffix(e.Key(), want) {
 		t.Errorf("the key is %s, want it to name %s", e.Key(), want)
 	}
+	if e.Exists() {
+		t.Error("it exists before it was opened")
+	}
 	var opener overflow.Opener = e
 	q, err := opener.Open(zap.NewNop())
 	if err != nil {
@@ -121,6 +124,9 @@ func TestDefaults(t *testing.T) {
 	defer q.Close()
 	if stats, err := q.Stats(t.Context()); err != nil || stats.MaxBytes != DefaultMaxSize {
 		t.Errorf("MaxBytes is %d (error %v)", stats.MaxBytes, err)
+	}
+	if !e.Exists() {
+		t.Error("it does not exist once it was opened")
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -45,12 +44,14 @@ type Queue struct {
 	closed  sync.Once
 	watches watches
 
-	// boot begins the leases of this process, and leases numbers them.
+	// boot begins the leases of this process, and leases numbers them, for the writer.
 	boot   string
-	leases int64 // the writer's
-	trash  bool  // the writer's: there is something to delete
-	// refuse is until when new jobs are refused, by clock.mono; 0 if they are not.
-	refuse atomic.Int64
+	leases int64
+
+	// The writer's own: whether there is something to delete; until when new jobs are refused,
+	// by clock.mono; and when it was last logged that something could not be stored.
+	trash              bool
+	refuse, complained time.Duration
 
 	// mu guards what follows. Only the writer changes index and paused, so that it reads
 	// them without.
@@ -164,7 +165,7 @@ func (b *batch) enqueue(job *overflow.Job, limit int) (kept *record, stored bool
 
 // admit says why a new job is refused: there is no room, or the disk is in trouble.
 func (b *batch) admit(size int) error {
-	if until := b.q.refuse.Load(); until > int64(b.q.clock.mono()) {
+	if b.q.refuse > b.q.clock.mono() {
 		return fmt.Errorf("%w: storing in %s has just failed", overflow.ErrUnavailable, b.q.path)
 	}
 	if !b.room(size, roomForJobs) {
@@ -214,7 +215,7 @@ func (b *batch) leased(r *record, lease string) bool {
 		return false
 	}
 	e := b.q.index.byID[r.ID]
-	return e != nil && e.lease != nil && e.lease.record.Lease == lease && !e.lease.over(b.q.clock.mono())
+	return e != nil && e.lease != nil && e.record.Lease == lease && !e.lease.over(b.q.clock.mono())
 }
 
 // Heartbeat implements [overflow.Queue]. It writes nothing: a lease is this process's, and whoever
@@ -230,9 +231,9 @@ func (q *Queue) Heartbeat(ctx context.Context, refs []overflow.Ref, lease time.D
 	for i, ref := range refs {
 		e := q.index.running[ref.ID]
 		switch {
-		case e == nil || e.lease.record.Lease != ref.Lease || !e.lease.extend(now, lease):
+		case e == nil || e.record.Lease != ref.Lease || !e.lease.extend(now, lease):
 			pulses[i] = overflow.Lost
-		case e.lease.record.CancelAsked:
+		case e.record.CancelAsked:
 			pulses[i] = overflow.CancelAsked
 		}
 	}

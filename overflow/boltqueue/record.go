@@ -1,6 +1,7 @@
 package boltqueue
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -74,14 +75,14 @@ func (r *record) job() *overflow.Job {
 
 // encode returns the record as it is stored.
 func (r *record) encode() ([]byte, error) {
-	text, err := json.Marshal(r)
-	if err != nil {
+	b := bytes.NewBuffer(make([]byte, recordHeader, 512))
+	if err := json.NewEncoder(b).Encode(r); err != nil {
 		return nil, err
 	}
-	value := make([]byte, recordHeader, recordHeader+len(text))
+	value := b.Bytes()
 	value[0] = recordFormat
-	binary.BigEndian.PutUint32(value[1:], crc32.Checksum(text, castagnoli))
-	return append(value, text...), nil
+	binary.BigEndian.PutUint32(value[1:], crc32.Checksum(value[recordHeader:], castagnoli))
+	return value, nil
 }
 
 // decode reads the record that is stored for an ID. It fails with errDamaged.

@@ -27,6 +27,8 @@ const (
 	maxFailures = 16
 	// breather is how long new jobs are refused after a commit has failed.
 	breather = time.Second
+	// complainEvery is how often that is logged at most.
+	complainEvery = 10 * time.Second
 )
 
 // op is an operation on the file. The writer commits it together with others.
@@ -163,19 +165,20 @@ func (q *Queue) gather(first *op) (ops []*op) {
 // round is how the writer fares with one batch.
 type round struct {
 	failures int   // commits that have failed
-	stored   bool  // something was committed
-	err      error // why something else was not, and no operation was at fault
+	err      error // why the last one has, if not for want of room in the file
 }
 
 // commit commits operations and answers them.
 func (q *Queue) commit(ops []*op) {
 	var r round
-	q.settle(ops, &r)
-	switch {
-	case r.stored && q.refuse.Swap(0) != 0:
-		q.logger.Info("the overflow queue can store again", zap.String("path", q.path))
-	case !r.stored && r.err != nil && q.refuse.Swap(int64(q.clock.mono()+breather)) == 0:
-		q.logger.Error("the overflow queue cannot store anything", zap.String("path", q.path), zap.Error(r.err))
+	if q.settle(ops, &r); r.err == nil {
+		return
+	}
+	now := q.clock.mono()
+	q.refuse = now + breather
+	if q.complained == 0 || now-q.complained >= complainEvery {
+		q.complained = now
+		q.logger.Error("the overflow queue cannot store what it should", zap.String("path", q.path), zap.Error(r.err))
 	}
 }
 
@@ -184,7 +187,6 @@ func (q *Queue) commit(ops []*op) {
 func (q *Queue) settle(ops []*op, r *round) {
 	for len(ops) > 0 {
 		committed, culprit, err := q.try(ops)
-		r.stored = r.stored || committed
 		switch {
 		case err == nil:
 			return
@@ -193,7 +195,7 @@ func (q *Queue) settle(ops []*op, r *round) {
 			ops = slices.Delete(slices.Clone(ops), culprit, culprit+1)
 			continue
 		}
-		if !errors.Is(err, berrors.ErrMaxSizeReached) {
+		if !errors.Is(err, berrors.ErrMaxSizeReached) && !errors.Is(err, errRecord) {
 			r.err = err
 		}
 		if r.failures++; committed || len(ops) == 1 || r.failures > maxFailures {
@@ -215,8 +217,12 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", overflow.ErrUnavailable, err)
 }
 
-// errNothing ends a transaction that has nothing to commit.
-var errNothing = errors.New("nothing to commit")
+var (
+	// errNothing ends a transaction that has nothing to commit.
+	errNothing = errors.New("nothing to commit")
+	// errRecord: a job has something that cannot be written down, such as a time beyond the year 9999.
+	errRecord = errors.New("the job cannot be written down")
+)
 
 // try runs operations in one transaction. Without an error they are answered.
 // With one, culprit is the operation during which it happened, or -1; and committed

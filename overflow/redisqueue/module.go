@@ -3,6 +3,7 @@ package redisqueue
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net"
 	"net/url"
 	"regexp"
@@ -178,12 +179,19 @@ func parseURL(text string) (*redis.UniversalOptions, error) {
 	}, nil
 }
 
-// Key implements [overflow.Opener]: the addresses, the database and the name, without secrets.
+// Key implements [overflow.Opener]: the addresses, the database, the name, and what tells other
+// credentials from these, in this process only.
 func (r *Redis) Key() string {
-	addresses := slices.Sorted(slices.Values(r.options.Addrs))
-	parts := []string{strings.Join(addresses, ","), r.MasterName, strconv.Itoa(r.options.DB), r.name}
+	o := r.options
+	addresses := slices.Sorted(slices.Values(o.Addrs))
+	parts := []string{strings.Join(addresses, ","), r.MasterName, strconv.Itoa(o.DB), r.name}
+	if secrets := [4]string{o.Username, o.Password, o.SentinelUsername, o.SentinelPassword}; secrets != [4]string{} {
+		parts = append(parts, strconv.FormatUint(maphash.Comparable(keySeed, secrets), 36))
+	}
 	return "redis:" + strings.Join(parts, "/")
 }
+
+var keySeed = maphash.MakeSeed()
 
 // Open implements [overflow.Opener].
 func (r *Redis) Open(logger *zap.Logger) (overflow.Queue, error) {

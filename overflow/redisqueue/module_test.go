@@ -73,14 +73,30 @@ func TestProvision(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := r.Key(); got != test.key {
-				t.Errorf("the key is %s, want %s", got, test.key)
+			secrets := r.options.Username + r.options.Password + r.options.SentinelPassword
+			if got, ok := strings.CutPrefix(r.Key(), test.key); !ok || (got != "") != (secrets != "") || strings.Contains(got, secret) {
+				t.Errorf("the key is %s, want %s and, for its credentials, something more", r.Key(), test.key)
 			}
 			multi := r.options.IsClusterMode || r.options.MasterName != ""
 			if tls := r.options.TLSConfig; tls != nil && (tls.ServerName == "") != multi {
 				t.Errorf("the server's name for TLS is %q", tls.ServerName)
 			}
 		})
+	}
+}
+
+// A reload with another password must not go on with the connections of the old one.
+func TestKeyTellsCredentialsApart(t *testing.T) {
+	t.Parallel()
+	key := func(password string) string {
+		r := Redis{URL: "redis://localhost", Password: password}
+		if err := r.Provision(caddy.Context{}); err != nil {
+			t.Fatal(err)
+		}
+		return r.Key()
+	}
+	if key("a") == key("b") || key("a") != key("a") {
+		t.Errorf("the keys are %s and %s for two passwords, and %s for the first again", key("a"), key("b"), key("a"))
 	}
 }
 

@@ -37,8 +37,8 @@ local FINAL = { completed = true, discarded = true, cancelled = true }
 
 -- The fields of a job in its hash. In a job as load returns it each has its number here,
 -- and one that is empty is false. The name of a field in capitals is its number, and ID the one
--- after them: scripts.go puts the numbers in, since 30 variables more take the
--- server longer to set up, for each function that uses them, than a script runs.
+-- after them: scripts.go puts the numbers in, since 30 variables more would cost the
+-- server some time whenever a script is run.
 local NAMES = {
   'state', 'kind', 'owner', 'priority', 'model', 'lane', 'run_at', 'created_at',
   'started_at', 'ended_at', 'deadline', 'keep_until', 'attempt', 'max_attempts',
@@ -71,10 +71,10 @@ local function load(id, more)
   return j, more
 end
 
--- put changes a field of a job. Empty text and 0 are no value.
+-- put changes a field of a job. Empty text and 0 are no value; numbers are small.
 local function put(j, field, value)
   if value == '' or value == 0 then value = false end
-  if type(value) == 'number' then value = score(value) end
+  if type(value) == 'number' then value = tostring(value) end
   if j[field] == value then return end
   j[field] = value
   if value then
