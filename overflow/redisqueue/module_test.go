@@ -95,8 +95,9 @@ func TestKeyTellsCredentialsApart(t *testing.T) {
 		}
 		return r.Key()
 	}
-	if key("a") == key("b") || key("a") != key("a") {
-		t.Errorf("the keys are %s and %s for two passwords, and %s for the first again", key("a"), key("b"), key("a"))
+	first, other, again := key("a"), key("b"), key("a")
+	if first == other || first != again {
+		t.Errorf("the keys are %s and %s for two passwords, and %s for the first again", first, other, again)
 	}
 }
 
