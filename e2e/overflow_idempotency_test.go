@@ -41,13 +41,16 @@ func TestIdempotencyKey(t *testing.T) {
 			t.Errorf("%s: code %q, %v", what, e.code(), other.Header)
 		}
 	}
-	others := [][]string{{bearer("b")}, {"X-Api-Key: sk-a"}, nil}
+	others := [][]string{{bearer("b")}, {"X-Api-Key: sk-c"}, nil}
 	var theirs []jobState
 	for _, owner := range others {
 		theirs = append(theirs, wantJob(t, g.post(t, chatPath, body, with(owner, respondAsync)...)))
 		if theirs[len(theirs)-1].ID == j.ID {
 			t.Errorf("%q has the job of another", owner)
 		}
+	}
+	if again := wantJob(t, g.post(t, chatPath, body, with([]string{"X-Api-Key: sk-a"}, respondAsync)...)); again.ID != j.ID {
+		t.Error("by another header of the same key it is another job")
 	}
 	if other := wantJob(t, g.post(t, chatPath, body, bearer("a"), respondAsync, "Idempotency-Key: another")); other.ID == j.ID {
 		t.Error("another key has the same job")

@@ -68,7 +68,7 @@ func (b *batch) end() error {
 		}
 		value, err := s.record.encode()
 		if err != nil {
-			return fmt.Errorf("%s: %w: %w", id, errRecord, err)
+			return fmt.Errorf("encoding %s: %w", id, err)
 		}
 		b.put(b.jobs, []byte(id), value)
 	}

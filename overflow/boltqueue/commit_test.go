@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -112,9 +113,6 @@ func TestFailuresOfABatchAreIsolated(t *testing.T) {
 			case i%20 == 8: // and so it does when it panics
 				err := q.do(context.Background(), 0, func(*batch) error { panic("page 7 already freed") })
 				wantErr(t, "a panic", err, overflow.ErrUnavailable)
-			case i%20 == 10: // what cannot be written down
-				_, err := q.Enqueue(context.Background(), newJob(func(job *overflow.Job) { job.CreatedAt = time.Unix(1<<40, 0) }), 0)
-				wantErr(t, "a time beyond the year 9999", err, errRecord)
 			case i%20 == 9:
 				_, err := q.Apply(context.Background(), overflow.Ref{ID: there.ID}, overflow.Change{To: overflow.Completed})
 				wantErr(t, "a change that is not allowed", err, overflow.ErrState)
@@ -136,9 +134,29 @@ func TestFailuresOfABatchAreIsolated(t *testing.T) {
 		get(t, q, id.(string))
 		return true
 	})
-	if stats, err := q.Stats(t.Context()); err != nil || stats.Jobs[overflow.Request][overflow.Available] != n+1 || n != 48 {
+	if stats, err := q.Stats(t.Context()); err != nil || stats.Jobs[overflow.Request][overflow.Available] != n+1 || n != 51 {
 		t.Errorf("%d jobs were enqueued beside failures and one before, but there are %v (error %v)", n, stats.Jobs, err)
 	}
+}
+
+// One that could not be written down would fail the batch that it is in.
+func TestJobsThatCannotBeKept(t *testing.T) {
+	t.Parallel()
+	q := openWith(t, newClock(), nil)
+	for name, change := range map[string]func(*overflow.Job){
+		"no ID":                    func(job *overflow.Job) { job.ID = "" },
+		"a long ID":                func(job *overflow.Job) { job.ID = strings.Repeat("a", maxID+1) },
+		"an unknown kind":          func(job *overflow.Job) { job.Kind = "dream" },
+		"an unknown priority":      func(job *overflow.Job) { job.Priority = overflow.Priorities },
+		"a time beyond year 9999":  func(job *overflow.Job) { job.CreatedAt = time.Unix(1<<40, 0) },
+		"an end beyond year 9999":  func(job *overflow.Job) { job.Deadline = time.Unix(1<<40, 0) },
+		"a start before the first": func(job *overflow.Job) { job.RunAt = time.Unix(-1<<40, 0) },
+	} {
+		if kept, err := q.Enqueue(t.Context(), newJob(change), 0); err == nil {
+			t.Errorf("%s: %+v is kept", name, kept)
+		}
+	}
+	enqueue(t, q)
 }
 
 // A disk that cannot be written to costs nothing that was acknowledged, and once it

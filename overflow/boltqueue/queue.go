@@ -119,6 +119,11 @@ func (q *Queue) check(job *overflow.Job) error {
 	case job.Priority < 0 || job.Priority >= overflow.Priorities:
 		return fmt.Errorf("there is no priority %d", job.Priority)
 	}
+	for _, t := range [...]time.Time{job.CreatedAt, job.RunAt, job.Deadline} {
+		if year := t.Year(); year < 0 || year > 9999 {
+			return fmt.Errorf("a time in the year %d cannot be written down", year)
+		}
+	}
 	return nil
 }
 

@@ -195,7 +195,7 @@ func (q *Queue) settle(ops []*op, r *round) {
 			ops = slices.Delete(slices.Clone(ops), culprit, culprit+1)
 			continue
 		}
-		if !errors.Is(err, berrors.ErrMaxSizeReached) && !errors.Is(err, errRecord) {
+		if !errors.Is(err, berrors.ErrMaxSizeReached) {
 			r.err = err
 		}
 		if r.failures++; committed || len(ops) == 1 || r.failures > maxFailures {
@@ -217,12 +217,8 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", overflow.ErrUnavailable, err)
 }
 
-var (
-	// errNothing ends a transaction that has nothing to commit.
-	errNothing = errors.New("nothing to commit")
-	// errRecord: a job has something that cannot be written down, such as a time beyond the year 9999.
-	errRecord = errors.New("the job cannot be written down")
-)
+// errNothing ends a transaction that has nothing to commit.
+var errNothing = errors.New("nothing to commit")
 
 // try runs operations in one transaction. Without an error they are answered.
 // With one, culprit is the operation during which it happened, or -1; and committed
