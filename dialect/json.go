@@ -19,6 +19,9 @@ const MaxDepth = 512
 // Span is the half-open range [Start, End) of a body's bytes.
 type Span struct{ Start, End int }
 
+// IsZero reports whether s marks nothing.
+func (s Span) IsZero() bool { return s.End == 0 }
+
 // SyntaxError says where a body stops being JSON (RFC 8259).
 type SyntaxError struct {
 	Offset int

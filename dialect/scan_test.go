@@ -236,14 +236,14 @@ func sizeOf(value any) (size int) {
 	return size
 }
 
-// writer writes the JSON that its choices lead to.
-type writer struct {
+// chooser writes the JSON that its choices lead to.
+type chooser struct {
 	choices []byte
 	out     []byte
 }
 
 // pick returns a number below n, 0 when there are no choices left.
-func (w *writer) pick(n int) int {
+func (w *chooser) pick(n int) int {
 	if len(w.choices) == 0 {
 		return 0
 	}
@@ -268,12 +268,12 @@ var (
 	numbers = []string{"0", "-0", "7", "256", "-3", "1.5", "2e3", "1E+400", "12345678901234567890"}
 )
 
-func (w *writer) space() {
+func (w *chooser) space() {
 	w.out = append(w.out, []string{"", "", "", " ", "\n\t"}[w.pick(5)]...)
 }
 
 // text writes a string, some of its characters in escapes.
-func (w *writer) text(s string) {
+func (w *chooser) text(s string) {
 	w.out = append(w.out, '"')
 	for _, r := range s {
 		switch {
@@ -290,7 +290,7 @@ func (w *writer) text(s string) {
 	w.out = append(w.out, '"')
 }
 
-func (w *writer) object(keys []string, depth int) {
+func (w *chooser) object(keys []string, depth int) {
 	w.out = append(w.out, '{')
 	w.space()
 	first := w.pick(len(keys))
@@ -317,7 +317,7 @@ func (w *writer) object(keys []string, depth int) {
 	w.out = append(w.out, '}')
 }
 
-func (w *writer) value(depth int) {
+func (w *chooser) value(depth int) {
 	kind := w.pick(8)
 	if depth > 8 {
 		kind %= 5
@@ -349,7 +349,7 @@ func (w *writer) value(depth int) {
 // checkNeeds compares the scan of the document that choices lead to with the reference.
 func checkNeeds(t *testing.T, choices []byte) (got needs, ok bool) {
 	t.Helper()
-	w := writer{choices: choices}
+	w := chooser{choices: choices}
 	w.object(topKeys, 0)
 	r, err := ScanOpenAI(w.out)
 	if err != nil { // of the model or the stream, which another test checks

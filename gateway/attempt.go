@@ -80,7 +80,7 @@ func (t *attempt) do() (*http.Response, error) {
 func (t *attempt) refused(resp *http.Response) error {
 	status := resp.StatusCode
 	if status < http.StatusBadRequest {
-		if KindOf(t.r.Path) == Other {
+		if dialect.APIOf(t.r.Path) == dialect.Other {
 			return nil
 		}
 		// A client that followed it would show its own key to somebody else.
@@ -143,21 +143,21 @@ func (t *attempt) blame(status int, after time.Duration, asked bool) fault {
 
 // source chooses how the answer is read.
 func (t *attempt) source(resp *http.Response) (source, error) {
-	kind := KindOf(t.r.Path)
+	api := dialect.APIOf(t.r.Path)
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	ok := resp.StatusCode < http.StatusMultipleChoices
 	switch {
 	case resp.Header.Get("Content-Encoding") != "":
 		// Sent compressed against our wish: it cannot be read on the way.
 	case media == "text/event-stream" && ok:
-		s := newEventStream(t, kind, resp.Body)
+		s := newEventStream(t, api, resp.Body)
 		if err := s.peek(); err != nil {
 			s.release()
 			return nil, err
 		}
 		resp.ContentLength = -1
 		return s, nil
-	case strings.HasSuffix(media, "json") && ok && kind != Other:
+	case strings.HasSuffix(media, "json") && ok && api != dialect.Other:
 		return t.whole(resp)
 	}
 	t.call.flowing()

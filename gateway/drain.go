@@ -68,7 +68,7 @@ func restored(s *overflow.StoredRequest) (*provider.Request, *dialect.Error) {
 		Method: s.Method, Path: s.Path, RawPath: s.RawPath, Query: s.Query, Header: s.Header,
 		Body: provider.NewBody(s.Body, nil),
 	}
-	return r, Scan(KindOf(r.Path), r)
+	return r, Scan(APIOf(r.Path), r)
 }
 
 // Serve implements overflow.Server.

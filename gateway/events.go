@@ -18,7 +18,7 @@ type eventStream struct {
 	call   *call
 	body   io.Closer
 	reader *sse.Reader
-	kind   Kind
+	api    dialect.API
 	rename string // the model name to show, "" for the provider's
 
 	dropUsage bool // the usage event was not asked for by the client
@@ -31,11 +31,11 @@ type eventStream struct {
 	err       error
 }
 
-func newEventStream(t *attempt, kind Kind, body io.ReadCloser) *eventStream {
+func newEventStream(t *attempt, api dialect.API, body io.ReadCloser) *eventStream {
 	s := &eventStream{
-		call: t.call, body: body, reader: sse.NewReader(body), kind: kind, rename: t.rename(),
+		call: t.call, body: body, reader: sse.NewReader(body), api: api, rename: t.rename(),
 		// Of other calls nothing tells a complete stream from one that broke off in time.
-		ended: kind == Other,
+		ended: api == dialect.Other,
 	}
 	if adder, ok := t.call.up.provider.(provider.UsageAdder); ok {
 		s.dropUsage = adder.AddsUsage(t.r)
@@ -74,7 +74,7 @@ func (s *eventStream) finish(err error) ([]byte, error) {
 	case s.ended && (err == io.EOF || s.done):
 		// What comes after the end, a reset included, is nobody's loss.
 		s.err = io.EOF
-		if !s.done && (s.kind == Chat || s.kind == Completions) {
+		if !s.done && (s.api == dialect.Chat || s.api == dialect.Completions) {
 			s.done = true
 			return doneBlock, nil
 		}
@@ -244,11 +244,11 @@ func oneLine(block []byte) ([]byte, bool) {
 
 // read takes from an event what the gateway needs to know and renames its model.
 func (s *eventStream) read(block, data []byte, single bool) (replaced []byte, same bool) {
-	if s.kind == Other {
+	if s.api == dialect.Other {
 		return nil, true
 	}
 	usage := false
-	if s.kind == Responses || !isDelta(data) {
+	if s.api == dialect.Responses || !isDelta(data) {
 		if !s.ended {
 			s.ended = s.ends(data)
 		}
@@ -319,7 +319,7 @@ func isDelta(data []byte) bool {
 // ends reports whether an event says that the answer is complete: with a finish
 // reason, or, of a response, with its terminal event.
 func (s *eventStream) ends(data []byte) bool {
-	if s.kind == Responses {
+	if s.api == dialect.Responses {
 		for _, name := range [...]string{"completed", "incomplete", "failed"} {
 			if bytes.Contains(data, []byte(`"response.`+name+`"`)) {
 				return true

@@ -10,26 +10,26 @@ import (
 
 // Scan reads what routing needs from the JSON that is r's Body, and sets it in r. Of a
 // call that is relayed unread, what is not valid is left to the provider to refuse.
-func Scan(kind Kind, r *provider.Request) *dialect.Error {
+func Scan(api dialect.API, r *provider.Request) *dialect.Error {
 	body := r.Body.Bytes()
 	scan, err := dialect.ScanOpenAI(body)
 	if err != nil {
 		var bad *dialect.Error
 		errors.As(err, &bad)
-		if kind == Other && bad.Code == "invalid_json" {
+		if api == dialect.Other && bad.Code == "invalid_json" {
 			return nil
 		}
 		return bad
 	}
-	r.Model, r.ModelSpan = scan.Model, provider.Span(scan.ModelSpan)
+	r.Model, r.ModelSpan = scan.Model, scan.ModelSpan
 	r.Stream = scan.Stream
-	if r.Stream && !scan.IncludeUsage && r.Model != "" && (kind == Chat || kind == Completions) {
+	if r.Stream && !scan.IncludeUsage && r.Model != "" && (api == dialect.Chat || api == dialect.Completions) {
 		at, text := dialect.AskForUsage(body, scan.ModelSpan, scan.StreamOptions)
-		r.AskUsage = provider.Edit{Span: provider.Span(at), New: text}
+		r.AskUsage = provider.Edit{Span: at, New: text}
 	}
-	r.Needs = needs(kind, &scan)
-	switch kind {
-	case Chat, Completions, Embeddings:
+	r.Needs = needs(api, &scan)
+	switch api {
+	case dialect.Chat, dialect.Completions, dialect.Embeddings:
 		// A response may take its model from a stored prompt.
 		if r.Model == "" {
 			return dialect.Invalid("model", "missing_required_parameter", "You must provide a model parameter.")
@@ -39,13 +39,13 @@ func Scan(kind Kind, r *provider.Request) *dialect.Error {
 }
 
 // needs returns what a request asks of a model.
-func needs(kind Kind, scan *dialect.OpenAIRequest) (n provider.Needs) {
-	switch kind {
-	case Chat, Responses:
+func needs(api dialect.API, scan *dialect.OpenAIRequest) (n provider.Needs) {
+	switch api {
+	case dialect.Chat, dialect.Responses:
 		n.Capabilities = provider.Chat
-	case Completions:
+	case dialect.Completions:
 		n.Capabilities = provider.Completions
-	case Embeddings:
+	case dialect.Embeddings:
 		n.Capabilities = provider.Embeddings
 	default:
 		return n // nothing is known of what it asks for

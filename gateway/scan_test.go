@@ -33,7 +33,7 @@ func TestStoredRequestsAreReadAlike(t *testing.T) {
 				Header: http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer sk-secret"}, "Cookie": {"secret"}},
 				Body:   provider.NewBody([]byte(test.body), nil),
 			}
-			told := Scan(KindOf(r.Path), r)
+			told := Scan(APIOf(r.Path), r)
 			if told != nil || test.code != "" {
 				if told == nil || told.Code != test.code {
 					t.Fatalf("error %+v, want the code %q", told, test.code)

@@ -70,14 +70,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	defer gateway.Enter()()
 	x := exchange{
 		app: h.app, diverts: h.Overflow, w: w, r: r, start: time.Now(),
-		kind: gateway.KindOf(r.URL.Path), id: requestID(r),
+		api: gateway.APIOf(r.URL.Path), id: requestID(r),
 	}
 	if fields, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		fields.Add(zap.Object("runestone", &x))
 	}
 	header := w.Header()
 	header["X-Request-Id"] = []string{x.id}
-	telemetry.RequestStart.Emit(telemetry.RequestStarted{Route: string(x.kind)})
+	telemetry.RequestStart.Emit(telemetry.RequestStarted{Route: string(x.api)})
 	defer x.stop()
 	x.serve()
 	if x.broken {
@@ -95,7 +95,7 @@ type exchange struct {
 	w          http.ResponseWriter
 	r          *http.Request
 	start      time.Time
-	kind       gateway.Kind
+	api        dialect.API
 	id         string
 
 	req        provider.Request
@@ -162,10 +162,10 @@ func (x *exchange) check() *dialect.Error {
 		return dialect.Invalid("", "invalid_path", "The path is not in its plain form: write it as "+clean+".")
 	}
 	allowed := ""
-	switch x.kind {
-	case gateway.Completions, gateway.Embeddings, gateway.Responses:
+	switch x.api {
+	case dialect.Completions, dialect.Embeddings, dialect.Responses:
 		allowed = http.MethodPost
-	case gateway.Chat: // GET lists the stored ones
+	case dialect.Chat: // GET lists the stored ones
 		allowed = "POST, GET"
 	case gateway.Jobs:
 		allowed = "GET, HEAD"
@@ -226,14 +226,14 @@ func (x *exchange) relay(req *provider.Request) {
 func (x *exchange) stop() {
 	now := time.Now()
 	if v := recover(); v != nil {
-		telemetry.RequestException.Emit(telemetry.RequestRaised{Duration: now.Sub(x.start), Route: string(x.kind)})
+		telemetry.RequestException.Emit(telemetry.RequestRaised{Duration: now.Sub(x.start), Route: string(x.api)})
 		defer panic(v)
 	}
 	e := telemetry.RequestStopped{
 		Duration:    now.Sub(x.start),
 		InputTokens: x.usage.Input, CachedInputTokens: x.usage.CachedInput,
 		OutputTokens: x.usage.Output, ReasoningTokens: x.usage.Reasoning,
-		Attempts: x.attempts, CostUSD: x.cost, Route: string(x.kind), Provider: x.provider, Model: x.model,
+		Attempts: x.attempts, CostUSD: x.cost, Route: string(x.api), Provider: x.provider, Model: x.model,
 		Status: x.status, Outcome: x.outcome, Stream: x.stream,
 	}
 	if !x.asked.IsZero() {

@@ -111,7 +111,7 @@ func jobPath(path string) (id, what string) {
 
 // serveJobs answers what is about jobs, and reports whether it did.
 func (x *exchange) serveJobs() bool {
-	if x.kind != gateway.Jobs && x.r.URL.Path+"/" != gateway.JobsPath {
+	if x.api != gateway.Jobs && x.r.URL.Path+"/" != gateway.JobsPath {
 		return false
 	}
 	x.w.Header()["Cache-Control"] = noStore

@@ -29,7 +29,7 @@ func (x *exchange) patience() gateway.Patience {
 		x.waited = "wait=" + strconv.Itoa(int(wait/time.Second))
 		x.w.Header()["Preference-Applied"] = []string{x.waited}
 	}
-	if x.req.Stream && x.kind != gateway.Other && !x.deferrable {
+	if x.req.Stream && x.api != dialect.Other && !x.deferrable {
 		p.Beat = x.beat
 	}
 	return p

@@ -57,7 +57,7 @@ func (x *exchange) read() *dialect.Error {
 		Method: r.Method, Path: r.URL.Path, RawPath: r.URL.RawPath, Query: r.URL.RawQuery, Header: r.Header,
 	}
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		if x.kind != gateway.Other && r.Method == http.MethodPost {
+		if x.api != dialect.Other && r.Method == http.MethodPost {
 			return dialect.Invalid("", "invalid_json", "The request has no body.")
 		}
 		return nil
@@ -65,7 +65,7 @@ func (x *exchange) read() *dialect.Error {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	isJSON := media == "application/json" || strings.HasSuffix(media, "+json")
 	switch {
-	case x.kind != gateway.Other && r.Method == http.MethodPost:
+	case x.api != dialect.Other && r.Method == http.MethodPost:
 		if told := x.onlyJSON(isJSON, media, err); told != nil {
 			return told
 		}
@@ -107,7 +107,7 @@ func (x *exchange) readJSON() *dialect.Error {
 		return told
 	}
 	x.req.Body = provider.NewBody(buf.B, func([]byte) { buf.Free() })
-	return gateway.Scan(x.kind, &x.req)
+	return gateway.Scan(x.api, &x.req)
 }
 
 // readBody reads the body, bounded.

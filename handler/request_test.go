@@ -276,7 +276,7 @@ func TestRead(t *testing.T) {
 			t.Parallel()
 			w := httptest.NewRecorder()
 			x := &exchange{app: app, w: w, r: test.request()}
-			x.kind = gateway.KindOf(x.r.URL.Path)
+			x.api = gateway.APIOf(x.r.URL.Path)
 			told := x.read()
 			if x.req.Body != nil {
 				defer x.req.Body.Release()

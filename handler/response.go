@@ -182,7 +182,7 @@ func (x *exchange) writeJSONStatus(status int, v any) {
 // called when the line is written, if it is.
 func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("request_id", x.id)
-	enc.AddString("route", string(x.kind))
+	enc.AddString("route", string(x.api))
 	enc.AddString("outcome", x.outcome)
 	text := func(key, value string) {
 		if value != "" {

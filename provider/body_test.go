@@ -11,7 +11,9 @@ import (
 	"testing/iotest"
 )
 
-func edit(start, end int, text string) Edit { return Edit{Span: Span{start, end}, New: text} }
+func edit(start, end int, text string) Edit {
+	return Edit{Span: Span{Start: start, End: end}, New: text}
+}
 
 func TestSpliceAppliesItsEdits(t *testing.T) {
 	t.Parallel()

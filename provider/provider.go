@@ -1,6 +1,6 @@
 // Package provider says what an upstream API must do to stand behind the
-// gateway. It imports the standard library only, so that an adapter in another
-// repository depends on one small package.
+// gateway. An adapter in another repository needs nothing else, save the names
+// that package dialect has for the calls of an API.
 //
 // An adapter is a Caddy module in the namespace runestone.providers whose type
 // implements [Provider]. It builds upstream requests; connections, timeouts,
@@ -11,6 +11,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+
+	"github.com/runestone-gateway/runestone/dialect"
 )
 
 // Request is one client call, read no further than routing needs.
@@ -19,6 +21,10 @@ import (
 // modify it, its Header or its Body, nor keep them after NewRequest returns,
 // except through a [Splice] of the Body.
 type Request struct {
+	// API is the call that the request is, and so the dialect of Body: the client's or, if
+	// the provider is a [Speaker] and does not speak that, the one it is translated to.
+	API dialect.API
+
 	// Method and Path are the client's, e.g. "POST", "/v1/chat/completions".
 	// Path always starts with "/v1/". RawPath is how the client encoded it where
 	// that is not the usual way (see [net/url.URL]). Query is the raw query string.
@@ -83,16 +89,27 @@ type (
 	// configured, those whose variable is set are used.
 	EnvKeyer interface{ EnvKey() string }
 
+	// Speaker is implemented by a Provider that does not speak OpenAI's API, or not all of it, or more.
+	// Of one that does not, it is taken that it serves all of OpenAI's calls, and
+	// Anthropic's through OpenAI's chat completions.
+	Speaker interface {
+		// Speaks returns the call of its own API with which the provider serves api for a model: the
+		// same one, and requests and answers pass through byte for byte; another one, and the gateway
+		// translates between the two (see [dialect.Translate]); or "", and it does not serve it.
+		Speaks(api dialect.API, model string) dialect.API
+	}
+
+	// Quirker is implemented by a Provider whose API differs from what it is modelled on, in ways
+	// that a translated request must heed.
+	Quirker interface{ Quirks() *dialect.Quirks }
+
 	// UsageAdder is implemented by a Provider that applies AskUsage. The gateway then
 	// removes the extra event from the answer again.
 	UsageAdder interface{ AddsUsage(*Request) bool }
 )
 
 // Span is the half-open range [Start, End) of a Body's bytes.
-type Span struct{ Start, End int }
-
-// IsZero reports whether s marks nothing.
-func (s Span) IsZero() bool { return s.End == 0 }
+type Span = dialect.Span
 
 // CopyHeaders copies the named headers, given in canonical form, from src to
 // dst, sharing their values.

@@ -12,7 +12,7 @@ import (
 
 func TestEditsAreInTheOrderOfTheBody(t *testing.T) {
 	t.Parallel()
-	model := Span{10, 15}
+	model := Span{Start: 10, End: 15}
 	ask := func(start, end int) Edit { return edit(start, end, `{"include_usage":true}`) }
 	for name, test := range map[string]struct {
 		request Request
@@ -56,8 +56,8 @@ func TestEditsOfScannedBodies(t *testing.T) {
 		}
 		at, text := dialect.AskForUsage([]byte(body), scan.ModelSpan, scan.StreamOptions)
 		r := Request{
-			Model: scan.Model, ModelSpan: Span(scan.ModelSpan),
-			AskUsage: Edit{Span: Span(at), New: text}, Body: NewBody([]byte(body), nil),
+			Model: scan.Model, ModelSpan: scan.ModelSpan,
+			AskUsage: Edit{Span: at, New: text}, Body: NewBody([]byte(body), nil),
 		}
 		s := r.Body.Splice(r.Edits(Target{Model: "a/b"}, true)...)
 		var got []byte
@@ -84,7 +84,7 @@ func TestCopyHeadersCopiesTheNamedOnly(t *testing.T) {
 
 func TestSpanIsZeroWhenItMarksNothing(t *testing.T) {
 	t.Parallel()
-	for span, want := range map[Span]bool{{}: true, {0, 1}: false, {5, 5}: false} {
+	for span, want := range map[Span]bool{{}: true, {Start: 0, End: 1}: false, {Start: 5, End: 5}: false} {
 		if span.IsZero() != want {
 			t.Errorf("%v: got %t", span, !want)
 		}

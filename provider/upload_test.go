@@ -14,7 +14,7 @@ import (
 func TestNewUploadIsTheHeadAndThenTheRest(t *testing.T) {
 	t.Parallel()
 	const head, rest = "--b\r\nname=model\r\n\r\nsmart\r\n--b", "\r\nfile\r\n--b--"
-	span := Span{strings.Index(head, "smart"), strings.Index(head, "smart") + len("smart")}
+	span := Span{Start: strings.Index(head, "smart"), End: strings.Index(head, "smart") + len("smart")}
 	for name, test := range map[string]struct {
 		head   string // "" for none
 		span   Span
@@ -30,7 +30,7 @@ func TestNewUploadIsTheHeadAndThenTheRest(t *testing.T) {
 		"a name, length unknown":     {head, span, -1, "gpt-4o", strings.Replace(head, "smart", "gpt-4o", 1) + rest, -1},
 		"the client's name":          {head, span, int64(len(rest)), "", head + rest, int64(len(head + rest))},
 		"no name in the head":        {head, Span{}, int64(len(rest)), "gpt-4o", head + rest, int64(len(head + rest))},
-		"an empty name gets a value": {head, Span{span.Start, span.Start}, int64(len(rest)), "my-", strings.Replace(head, "smart", "my-smart", 1) + rest, int64(len(head+rest)) + 3},
+		"an empty name gets a value": {head, Span{Start: span.Start, End: span.Start}, int64(len(rest)), "my-", strings.Replace(head, "smart", "my-smart", 1) + rest, int64(len(head+rest)) + 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,123 @@
+package dialect
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+)
+
+// Member is a member of an object. Value is JSON, as it was written.
+type Member struct {
+	Name  string
+	Value json.RawMessage
+}
+
+// eachMember calls visit with each member of an object, named without its quotes. An error of visit
+// ends it. param names the object in errors.
+func eachMember(data []byte, param string, visit func(name string, value []byte) error) error {
+	if len(data) == 0 || data[0] != '{' {
+		return Invalid(param, "invalid_type", "'"+param+"' must be an object.")
+	}
+	var failed error
+	err := Members(data, func(key []byte, at Span) bool {
+		failed = visit(string(unquoted(key)), data[at.Start:at.End])
+		return failed == nil
+	})
+	if failed != nil {
+		return failed
+	}
+	if err != nil {
+		return Invalid(param, "invalid_json", "'"+param+"' is not valid JSON.")
+	}
+	return nil
+}
+
+// eachElement calls visit with each element of an array, and its number.
+func eachElement(data []byte, param string, visit func(i int, value []byte) error) error {
+	if len(data) == 0 || data[0] != '[' {
+		return Invalid(param, "invalid_type", "'"+param+"' must be an array.")
+	}
+	s := scanner{data: data}
+	i := 0
+	err := s.array(func() error {
+		start := s.at
+		if err := s.value(); err != nil {
+			return err
+		}
+		i++
+		return visit(i-1, data[start:s.at])
+	})
+	if _, broken := err.(*SyntaxError); broken {
+		return Invalid(param, "invalid_json", "'"+param+"' is not valid JSON.")
+	}
+	return err
+}
+
+// index returns the name of an element of an array, as errors show it.
+func index(param string, i int) string { return param + "[" + strconv.Itoa(i) + "]" }
+
+// isNull reports whether a value is null or not there.
+func isNull(value []byte) bool { return len(value) == 0 || string(value) == "null" }
+
+// readText reads a string; null is none.
+func readText(value []byte, param string) (string, error) {
+	switch {
+	case isNull(value):
+		return "", nil
+	case value[0] != '"':
+		return "", Invalid(param, "invalid_type", "'"+param+"' must be a string.")
+	}
+	return string(unquoted(value)), nil
+}
+
+// readBool reads true or false; null is none.
+func readBool(value []byte, param string) (*bool, error) {
+	switch string(value) {
+	case "true", "false":
+		is := string(value) == "true"
+		return &is, nil
+	case "null":
+		return nil, nil
+	}
+	return nil, Invalid(param, "invalid_type", "'"+param+"' must be true or false.")
+}
+
+// readNumber checks that a value is a number and returns it as it is, so that it stays exact; null is none.
+func readNumber(value []byte, param string) (json.RawMessage, error) {
+	switch {
+	case isNull(value):
+		return nil, nil
+	case value[0] == '-' || isDigit(value[0]):
+		return value, nil
+	}
+	return nil, Invalid(param, "invalid_type", "'"+param+"' must be a number.")
+}
+
+// readWhole reads a whole number; null is none.
+func readWhole(value []byte, param string) (*int64, error) {
+	if isNull(value) {
+		return nil, nil
+	}
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil {
+		return nil, Invalid(param, "invalid_type", "'"+param+"' must be a whole number.")
+	}
+	return &n, nil
+}
+
+// present returns a value, or nothing if it is null.
+func present(value []byte) json.RawMessage {
+	if isNull(value) {
+		return nil
+	}
+	return value
+}
+
+// compact returns JSON without the space between its tokens. Text that is none is returned as it is.
+func compact(value []byte) []byte {
+	var b bytes.Buffer
+	if json.Compact(&b, value) != nil {
+		return value
+	}
+	return b.Bytes()
+}
