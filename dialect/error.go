@@ -3,7 +3,10 @@ package dialect
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"time"
+
+	"github.com/runestone-gateway/runestone/sse"
 )
 
 // Error is what a client is told when it gets no answer. Each dialect writes
@@ -45,6 +48,109 @@ func (e *Error) AppendOpenAI(dst []byte) []byte {
 	dst = append(dst, `,"code":`...)
 	dst = appendOptional(dst, e.Code)
 	return append(dst, "}}"...)
+}
+
+// Append appends the error in the dialect of a call. The ID is that of the request, which Anthropic's errors show.
+func (e *Error) Append(dst []byte, api API, requestID string) []byte {
+	if api.Anthropic() {
+		return e.appendAnthropic(dst, requestID)
+	}
+	return e.AppendOpenAI(dst)
+}
+
+// AppendEvent appends the error as the last event of a stream.
+func (e *Error) AppendEvent(dst []byte, api API, requestID string) []byte {
+	if api.Anthropic() { // its SDKs go by the name of an event
+		dst = append(dst, "event: error\n"...)
+	}
+	return sse.AppendData(dst, e.Append(nil, api, requestID))
+}
+
+// appendAnthropic appends the error as Anthropic writes it
+// (docs.claude.com/en/api/errors).
+func (e *Error) appendAnthropic(dst []byte, requestID string) []byte {
+	dst = append(dst, `{"type":"error","error":{"type":`...)
+	dst = appendJSON(dst, anthropicType(e.Status))
+	dst = append(dst, `,"message":`...)
+	dst = appendJSON(dst, e.Message)
+	dst = append(dst, `},"request_id":`...)
+	dst = appendOptional(dst, requestID)
+	return append(dst, '}')
+}
+
+// anthropicType returns the type of error that Anthropic has for a status.
+func anthropicType(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "authentication_error"
+	case http.StatusPaymentRequired:
+		return "billing_error"
+	case http.StatusForbidden:
+		return "permission_error"
+	case http.StatusNotFound:
+		return "not_found_error"
+	case http.StatusRequestEntityTooLarge:
+		return "request_too_large"
+	case http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		return "timeout_error"
+	case http.StatusServiceUnavailable, statusOverloaded:
+		return "overloaded_error"
+	}
+	if status >= http.StatusInternalServerError {
+		return "api_error"
+	}
+	return "invalid_request_error"
+}
+
+// statusOverloaded is Anthropic's for too much to do.
+const statusOverloaded = 529
+
+// UpstreamError returns what a provider's error answer says, for a client of another dialect: the
+// status is the provider's, save that of Anthropic's 529, which clients of other APIs do not know, and the
+// type and code are OpenAI's for it. Bodies that are no JSON, such as a proxy's page, are not shown.
+func UpstreamError(status int, body []byte) *Error {
+	e := ErrorIn(body)
+	if e == nil || e.Message == "" {
+		e = &Error{Message: "The provider answered with status " + strconv.Itoa(status) + "."}
+	}
+	e.Status = status
+	e.Type, e.Code = openAIType(status, e.Code)
+	if status == statusOverloaded {
+		e.Status = http.StatusServiceUnavailable
+	}
+	return e
+}
+
+// openAIType returns the type and code of error that OpenAI has for a status. A code that is more
+// particular is kept.
+func openAIType(status int, code string) (kind, known string) {
+	kind = "invalid_request_error"
+	switch status {
+	case http.StatusUnauthorized:
+		known = "invalid_api_key"
+	case http.StatusPaymentRequired:
+		kind, known = "insufficient_quota", "insufficient_quota"
+	case http.StatusForbidden:
+		kind = "permission_error"
+	case http.StatusNotFound:
+		known = "model_not_found"
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		kind, known = "timeout", "timeout"
+	case http.StatusTooManyRequests:
+		kind, known = "rate_limit_error", "rate_limit_exceeded"
+	case http.StatusServiceUnavailable, statusOverloaded:
+		kind, known = "server_error", "overloaded"
+	default:
+		if status >= http.StatusInternalServerError {
+			kind = "server_error"
+		}
+	}
+	if _, err := strconv.Atoi(code); code != "" && err != nil { // a number says no more than the status
+		known = code
+	}
+	return kind, known
 }
 
 func appendOptional(dst []byte, s string) []byte {

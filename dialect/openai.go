@@ -140,45 +140,73 @@ func AskForUsage(body []byte, model, options Span) (at Span, text string) {
 	}
 }
 
-// Usage is what an answer cost in tokens. Input includes cached input.
+// Usage is what an answer cost in tokens. Input includes CachedInput, which the provider had in
+// its cache, and CacheWrite, which it has put there; Output includes Reasoning.
 type Usage struct {
-	Input, CachedInput, Output, Reasoning int64
+	Input, CachedInput, CacheWrite, Output, Reasoning int64
+}
+
+// Merge takes what a later report says, which may leave out what an earlier one said: counts are
+// those so far (Anthropic's message_delta), so that none gets smaller.
+func (u *Usage) Merge(later Usage) {
+	u.Input = max(u.Input, later.Input)
+	u.CachedInput = max(u.CachedInput, later.CachedInput)
+	u.CacheWrite = max(u.CacheWrite, later.CacheWrite)
+	u.Output = max(u.Output, later.Output)
+	u.Reasoning = max(u.Reasoning, later.Reasoning)
 }
 
 // usageObject has the members of chat's, completions' and embeddings' usage
-// (prompt, completion) and of that of responses (input, output).
+// (prompt, completion), of that of responses (input, output), and of Anthropic's messages, whose input
+// leaves out what was read from the cache and written to it.
 type usageObject struct {
 	PromptTokens     int64 `json:"prompt_tokens"`
 	CompletionTokens int64 `json:"completion_tokens"`
 	InputTokens      int64 `json:"input_tokens"`
 	OutputTokens     int64 `json:"output_tokens"`
+	CacheRead        int64 `json:"cache_read_input_tokens"`
+	CacheCreation    int64 `json:"cache_creation_input_tokens"`
 	PromptDetails    struct {
-		CachedTokens int64 `json:"cached_tokens"`
+		CachedTokens     int64 `json:"cached_tokens"`
+		CacheWriteTokens int64 `json:"cache_write_tokens"`
 	} `json:"prompt_tokens_details"`
 	CompletionDetails struct {
 		ReasoningTokens int64 `json:"reasoning_tokens"`
 	} `json:"completion_tokens_details"`
 	InputDetails struct {
-		CachedTokens int64 `json:"cached_tokens"`
+		CachedTokens     int64 `json:"cached_tokens"`
+		CacheWriteTokens int64 `json:"cache_write_tokens"`
 	} `json:"input_tokens_details"`
 	OutputDetails struct {
 		ReasoningTokens int64 `json:"reasoning_tokens"`
+		ThinkingTokens  int64 `json:"thinking_tokens"`
 	} `json:"output_tokens_details"`
 }
 
 // usage takes what is there in either way: some servers write both, for the same
 // tokens. None is negative, whatever the server says.
 func (u *usageObject) usage() Usage {
+	read, written := max(0, u.CacheRead), max(0, u.CacheCreation)
 	return Usage{
-		Input:       max(0, u.PromptTokens, u.InputTokens),
-		CachedInput: max(0, u.PromptDetails.CachedTokens, u.InputDetails.CachedTokens),
+		Input:       max(0, u.PromptTokens, max(0, u.InputTokens)+read+written),
+		CachedInput: max(read, u.PromptDetails.CachedTokens, u.InputDetails.CachedTokens),
+		CacheWrite:  max(written, u.PromptDetails.CacheWriteTokens, u.InputDetails.CacheWriteTokens),
 		Output:      max(0, u.CompletionTokens, u.OutputTokens),
-		Reasoning:   max(0, u.CompletionDetails.ReasoningTokens, u.OutputDetails.ReasoningTokens),
+		Reasoning:   max(0, u.CompletionDetails.ReasoningTokens, u.OutputDetails.ReasoningTokens, u.OutputDetails.ThinkingTokens),
 	}
 }
 
+// ReadUsage reads a usage object of any of the dialects. It is false if there is none.
+func ReadUsage(object []byte) (Usage, bool) {
+	var u usageObject
+	if len(object) == 0 || object[0] != '{' || json.Unmarshal(object, &u) != nil {
+		return Usage{}, false
+	}
+	return u.usage(), true
+}
+
 // OpenAIAnswer is what the gateway reads of an answer, or of one event of a
-// streamed answer, in OpenAI's dialect.
+// streamed answer, in OpenAI's dialect or Anthropic's.
 type OpenAIAnswer struct {
 	Usage     Usage
 	HasUsage  bool
@@ -190,6 +218,7 @@ var (
 	usageKey    = []byte(`"usage"`)
 	modelKey    = []byte(`"model"`)
 	responseKey = []byte(`"response"`)
+	messageKey  = []byte(`"message"`)
 )
 
 // MayHaveUsage reports, cheaply, whether data could report usage. Inside a JSON string
@@ -212,7 +241,8 @@ func MayHaveUsage(data []byte) bool {
 var ErrNotJSON = errors.New("not a JSON object")
 
 // ReadAnswer reads the model names and the usage of an answer, or of the data of
-// one event. In the events of the Responses API both are in "response".
+// one event. In the events of the Responses API both are in "response", and in the first one of
+// Anthropic's messages in "message".
 func ReadAnswer(data []byte) (a OpenAIAnswer, err error) {
 	choices := Span{}
 	visit := func(key []byte, value Span) {
@@ -225,10 +255,9 @@ func ReadAnswer(data []byte) (a OpenAIAnswer, err error) {
 		switch {
 		case bytes.Equal(key, modelKey) && text[0] == '"':
 			a.Models = append(a.Models, value)
-		case bytes.Equal(key, usageKey) && text[0] == '{':
-			var u usageObject
-			if json.Unmarshal(text, &u) == nil {
-				a.Usage, a.HasUsage = u.usage(), true
+		case bytes.Equal(key, usageKey):
+			if u, ok := ReadUsage(text); ok {
+				a.Usage, a.HasUsage = u, true
 			}
 		}
 	}
@@ -238,7 +267,7 @@ func ReadAnswer(data []byte) (a OpenAIAnswer, err error) {
 		switch {
 		case string(key) == `"choices"`:
 			choices = value
-		case bytes.Equal(key, responseKey) && text[0] == '{':
+		case (bytes.Equal(key, responseKey) || bytes.Equal(key, messageKey)) && text[0] == '{':
 			_ = Members(text, func(key []byte, inner Span) bool {
 				visit(key, Span{value.Start + inner.Start, value.Start + inner.End})
 				return true

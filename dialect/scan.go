@@ -38,7 +38,7 @@ func (s *requestScanner) member(key []byte) error {
 	switch string(key) {
 	case "messages", "input": // chat; responses and embeddings
 		return s.counted(s.part)
-	case "prompt", "instructions": // completions; responses
+	case "prompt", "instructions", "system": // completions; responses; messages
 		return s.counted(s.value)
 	case "tools", "functions":
 		return s.counted(s.tools)
@@ -49,6 +49,8 @@ func (s *requestScanner) member(key []byte) error {
 	case "response_format": // chat
 		return s.format()
 	case "text": // responses
+		return s.textFormat()
+	case "output_config": // messages
 		return s.textFormat()
 	case "max_tokens", "max_completion_tokens", "max_output_tokens":
 		return s.limit()
@@ -146,14 +148,14 @@ func (s *requestScanner) partMember(key []byte) error {
 			return err
 		}
 		switch string(unquoted(s.data[start:s.at])) {
-		case "image_url", "input_image", "computer_screenshot":
+		case "image_url", "input_image", "computer_screenshot", "image":
 			s.images++
 			s.request.Vision = true
 		case "input_audio":
 			s.request.Audio = true
 		}
 		return nil
-	case "image_url", "input_audio", "file", "file_data", "result": // the last of an image_generation_call
+	case "image_url", "input_audio", "file", "file_data", "source", "result": // the last of an image_generation_call
 		// This is data, base64 mostly.
 		before := s.size
 		err := s.value()

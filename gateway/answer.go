@@ -32,6 +32,12 @@ type source interface {
 	release()
 }
 
+// streamed is a source that is a stream of events.
+type streamed interface {
+	// reportedError reports whether the provider has reported an error in it.
+	reportedError() bool
+}
+
 // Next returns what has arrived of the answer, waiting if nothing has: of a
 // stream, whole events. The slice is valid until the next call. At the end the error is
 // io.EOF; any other error means that the answer broke off, and Told says what
@@ -62,7 +68,7 @@ func (a *Answer) Read(p []byte) (int, error) {
 
 // Streams reports whether the answer is a stream of events.
 func (a *Answer) Streams() bool {
-	_, ok := a.src.(*eventStream)
+	_, ok := a.src.(streamed)
 	return ok
 }
 
@@ -107,7 +113,7 @@ var errClosed = errors.New("the answer has been closed")
 
 // Outcome says what has come of the answer so far: one of telemetry's outcomes.
 func (a *Answer) Outcome() string {
-	if s, ok := a.src.(*eventStream); ok && s.failed {
+	if s, ok := a.src.(streamed); ok && s.reportedError() {
 		return telemetry.OutcomeError
 	}
 	switch {

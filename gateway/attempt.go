@@ -17,9 +17,12 @@ import (
 // attempt is one try to have a request answered by a target.
 type attempt struct {
 	course *course
-	r      *provider.Request
+	api    dialect.API       // the client's call
+	r      *provider.Request // as the provider is asked
 	target *target
 	call   *call
+
+	translation *dialect.Translation // nil if the provider speaks the client's dialect
 }
 
 // errPassedOver is why an answer is not given to the client: another may be better.
@@ -46,6 +49,10 @@ func (e *errPassedOver) told(provider string) *dialect.Error {
 // it is one. Unless it returns an error, the Answer ends the call.
 func (t *attempt) do() (*http.Response, error) {
 	up := t.target.up
+	if err := t.translate(); err != nil {
+		t.call.blameless = true
+		return nil, err
+	}
 	req, err := up.provider.NewRequest(t.call.ctx, t.r, provider.Target{Model: t.target.Model, Credential: t.call.pass.key.secret()})
 	if err != nil {
 		t.call.blameless = true
@@ -80,7 +87,7 @@ func (t *attempt) do() (*http.Response, error) {
 func (t *attempt) refused(resp *http.Response) error {
 	status := resp.StatusCode
 	if status < http.StatusBadRequest {
-		if dialect.APIOf(t.r.Path) == dialect.Other {
+		if t.api == dialect.Other {
 			return nil
 		}
 		// A client that followed it would show its own key to somebody else.
@@ -143,21 +150,22 @@ func (t *attempt) blame(status int, after time.Duration, asked bool) fault {
 
 // source chooses how the answer is read.
 func (t *attempt) source(resp *http.Response) (source, error) {
-	api := dialect.APIOf(t.r.Path)
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	ok := resp.StatusCode < http.StatusMultipleChoices
 	switch {
+	case t.translation != nil:
+		return t.translated(resp, media)
 	case resp.Header.Get("Content-Encoding") != "":
 		// Sent compressed against our wish: it cannot be read on the way.
 	case media == "text/event-stream" && ok:
-		s := newEventStream(t, api, resp.Body)
+		s := newEventStream(t, resp.Body)
 		if err := s.peek(); err != nil {
 			s.release()
 			return nil, err
 		}
 		resp.ContentLength = -1
 		return s, nil
-	case strings.HasSuffix(media, "json") && ok && api != dialect.Other:
+	case strings.HasSuffix(media, "json") && ok && t.api != dialect.Other:
 		return t.whole(resp)
 	}
 	t.call.flowing()
@@ -166,10 +174,10 @@ func (t *attempt) source(resp *http.Response) (source, error) {
 
 // rename returns the model name to put into the answer, "" to leave it as it is.
 func (t *attempt) rename() string {
-	if t.target.Model == "" || t.target.Model == t.r.Model || t.course.app.ReportModel == "upstream" {
+	if t.target.Model == "" || t.target.Model == t.course.r.Model || t.course.app.ReportModel == "upstream" {
 		return ""
 	}
-	return t.r.Model
+	return t.course.r.Model
 }
 
 // maxWhole bounds an answer that is read whole; a longer one is passed on

@@ -65,21 +65,21 @@ func withoutCredentials(query string) string {
 // restored returns a stored request, read again as far as routing needs.
 func restored(s *overflow.StoredRequest) (*provider.Request, *dialect.Error) {
 	r := &provider.Request{
-		Method: s.Method, Path: s.Path, RawPath: s.RawPath, Query: s.Query, Header: s.Header,
+		API: APIOf(s.Path), Method: s.Method, Path: s.Path, RawPath: s.RawPath, Query: s.Query, Header: s.Header,
 		Body: provider.NewBody(s.Body, nil),
 	}
-	return r, Scan(APIOf(r.Path), r)
+	return r, Scan(r.API, r)
 }
 
 // Serve implements overflow.Server.
 func (d *drainServer) Serve(ctx context.Context, s *overflow.StoredRequest, _ *overflow.Job) (*overflow.Answer, error) {
 	r, told := restored(s)
 	if told != nil {
-		return nil, &overflow.Failure{Status: told.Status, Body: told.AppendOpenAI(nil), Message: "it is not what it was when it was queued: " + told.Code}
+		return nil, &overflow.Failure{Status: told.Status, Body: told.Append(nil, r.API, ""), Message: "it is not what it was when it was queued: " + told.Code}
 	}
 	resp, err := d.app.Do(ctx, r, Patience{Background: true, PerProvider: d.perProvider})
 	if err != nil {
-		return nil, deferred(err)
+		return nil, deferred(err, r.API)
 	}
 	answer := resp.Body.(*Answer)
 	if resp.StatusCode >= http.StatusBadRequest {
@@ -90,11 +90,11 @@ func (d *drainServer) Serve(ctx context.Context, s *overflow.StoredRequest, _ *o
 	}
 	header := make(http.Header, len(resp.Header))
 	CopyAnswerHeader(header, resp.Header)
-	return &overflow.Answer{Status: resp.StatusCode, Header: header, Stream: answer.Streams(), Body: &drained{answer}}, nil
+	return &overflow.Answer{Status: resp.StatusCode, Header: header, Stream: answer.Streams(), Body: &drained{answer, r.API}}, nil
 }
 
 // deferred returns what an error of Do means to a queued request.
-func deferred(err error) error {
+func deferred(err error, api dialect.API) error {
 	var failure *Failure
 	if !errors.As(err, &failure) {
 		return err
@@ -108,7 +108,7 @@ func deferred(err error) error {
 		message = "the provider " + failure.Provider + ": " + told.Code
 	}
 	return &overflow.Failure{
-		Status: told.Status, Body: told.AppendOpenAI(nil), Message: message, Provider: failure.Provider,
+		Status: told.Status, Body: told.Append(nil, api, ""), Message: message, Provider: failure.Provider,
 		Again: failure.Outcome != telemetry.OutcomeInvalid && mayPass(told.Status),
 	}
 }
@@ -156,7 +156,10 @@ func declined(resp *http.Response, answer *Answer) error {
 }
 
 // drained is the answer to a queued request.
-type drained struct{ answer *Answer }
+type drained struct {
+	answer *Answer
+	api    dialect.API
+}
 
 // Next implements overflow.Body. A stream that has reported an error has not ended well.
 func (d *drained) Next() ([]byte, error) {
@@ -166,13 +169,13 @@ func (d *drained) Next() ([]byte, error) {
 		return p, nil
 	case err != io.EOF:
 		outcome, told := d.answer.Told()
-		return nil, deferred(&Failure{Told: told, Outcome: outcome, Provider: d.answer.Provider})
+		return nil, deferred(&Failure{Told: told, Outcome: outcome, Provider: d.answer.Provider}, d.api)
 	case d.answer.call.status < http.StatusBadRequest && d.answer.Outcome() != telemetry.OutcomeOK:
 		told := &dialect.Error{
 			Status: http.StatusBadGateway, Type: "server_error", Code: "provider_error",
 			Message: "The provider " + d.answer.Provider + " reported an error in its stream.",
 		}
-		return nil, deferred(&Failure{Told: told, Outcome: telemetry.OutcomeError, Provider: d.answer.Provider})
+		return nil, deferred(&Failure{Told: told, Outcome: telemetry.OutcomeError, Provider: d.answer.Provider}, d.api)
 	}
 	return nil, err
 }
@@ -191,9 +194,9 @@ func (d *drained) Spent() overflow.Spent {
 }
 
 // Error implements overflow.Server.
-func (d *drainServer) Error(_ *overflow.StoredRequest, status int, code, message string) []byte {
+func (d *drainServer) Error(s *overflow.StoredRequest, status int, code, message string) []byte {
 	told := dialect.Error{Status: status, Type: "server_error", Code: code, Message: message}
-	return told.AppendOpenAI(nil)
+	return told.Append(nil, APIOf(s.Path), "")
 }
 
 // Room implements overflow.Server. A name that leads nowhere has room: its requests are to be

@@ -31,11 +31,11 @@ type eventStream struct {
 	err       error
 }
 
-func newEventStream(t *attempt, api dialect.API, body io.ReadCloser) *eventStream {
+func newEventStream(t *attempt, body io.ReadCloser) *eventStream {
 	s := &eventStream{
-		call: t.call, body: body, reader: sse.NewReader(body), api: api, rename: t.rename(),
+		call: t.call, body: body, reader: sse.NewReader(body), api: t.api, rename: t.rename(),
 		// Of other calls nothing tells a complete stream from one that broke off in time.
-		ended: api == dialect.Other,
+		ended: t.api == dialect.Other,
 	}
 	if adder, ok := t.call.up.provider.(provider.UsageAdder); ok {
 		s.dropUsage = adder.AddsUsage(t.r)
@@ -248,7 +248,7 @@ func (s *eventStream) read(block, data []byte, single bool) (replaced []byte, sa
 		return nil, true
 	}
 	usage := false
-	if s.api == dialect.Responses || !isDelta(data) {
+	if s.api != dialect.Chat && s.api != dialect.Completions || !isDelta(data) {
 		if !s.ended {
 			s.ended = s.ends(data)
 		}
@@ -265,7 +265,11 @@ func (s *eventStream) read(block, data []byte, single bool) (replaced []byte, sa
 		return nil, true
 	}
 	if answer.HasUsage {
-		s.call.usage = answer.Usage
+		if s.api == dialect.Messages {
+			s.call.usage.Merge(answer.Usage)
+		} else {
+			s.call.usage = answer.Usage
+		}
 		if answer.UsageOnly && s.dropUsage {
 			return nil, false
 		}
@@ -316,10 +320,19 @@ func isDelta(data []byte) bool {
 	return i >= 0 && bytes.Contains(data[i:], noUsage)
 }
 
+// hasType reports whether the data of an event is of a type.
+func hasType(data []byte, name string) bool {
+	i := bytes.Index(data, []byte(`"`+name+`"`))
+	return i > 0 && bytes.HasSuffix(bytes.TrimRight(data[:i], " :"), []byte(`"type"`))
+}
+
 // ends reports whether an event says that the answer is complete: with a finish
-// reason, or, of a response, with its terminal event.
+// reason, or, of a response or a message, with its terminal event.
 func (s *eventStream) ends(data []byte) bool {
-	if s.api == dialect.Responses {
+	switch s.api {
+	case dialect.Messages:
+		return hasType(data, "message_stop")
+	case dialect.Responses:
 		for _, name := range [...]string{"completed", "incomplete", "failed"} {
 			if bytes.Contains(data, []byte(`"response.`+name+`"`)) {
 				return true
@@ -339,6 +352,8 @@ func (s *eventStream) ends(data []byte) bool {
 		}
 	}
 }
+
+func (s *eventStream) reportedError() bool { return s.failed }
 
 func (s *eventStream) release() {
 	_ = s.body.Close()

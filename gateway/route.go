@@ -49,9 +49,35 @@ func (r *route) subject() string {
 	return "The model '" + r.name + "'"
 }
 
+// serving returns the route without the targets that do not serve a request's call.
+func (r *route) serving(req *provider.Request) (*route, *dialect.Error) {
+	all := true
+	for _, t := range r.targets {
+		all = all && t.serves(req)
+	}
+	if all {
+		return r, nil
+	}
+	left := *r
+	left.targets, left.context, left.can = nil, 0, provider.AllCapabilities
+	for _, t := range r.targets {
+		if t.serves(req) {
+			left.add(t)
+		}
+	}
+	if len(left.targets) == 0 {
+		return nil, dialect.Invalid("", "unsupported_endpoint", r.subject()+" does not serve "+req.Path+".")
+	}
+	return &left, nil
+}
+
 // able returns the route without the targets that cannot do what a request needs.
 // The estimate of its length decides among targets, but only what is sure to be too long is refused.
 func (r *route) able(a *App, req *provider.Request) (*route, *dialect.Error) {
+	r, told := r.serving(req)
+	if told != nil {
+		return nil, told
+	}
 	needs := req.Needs
 	length := needs.InputTokens + needs.OutputTokens
 	if !r.named || r.can.Has(needs.Capabilities) && (r.context == 0 || length <= r.context) {

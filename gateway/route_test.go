@@ -38,10 +38,10 @@ func named(name string, targets ...*target) *route {
 func TestOnlyTargetsThatCanAreAsked(t *testing.T) {
 	t.Parallel()
 	can := func(model string, context int, list ...string) *target {
-		return &target{Target: policy.Target{Provider: "p", Model: model, Context: context}, can: capabilities(list)}
+		return &target{Target: policy.Target{Provider: "p", Model: model, Context: context}, up: new(upstream), can: capabilities(list)}
 	}
 	plain, seeing, tooled := can("plain", 1000, "chat"), can("seeing", 8000, "chat", "vision"), can("tooled", 4000, "chat", "tools")
-	anything := &target{Target: policy.Target{Provider: "p", Model: "anything"}, can: provider.AllCapabilities}
+	anything := &target{Target: policy.Target{Provider: "p", Model: "anything"}, up: new(upstream), can: provider.AllCapabilities}
 	all := named("all", plain, seeing, tooled)
 	a := &App{routes: map[string]*route{
 		"all": all, "one": named("one", plain), "open": named("open", anything), "eyes": named("eyes", seeing),
@@ -67,7 +67,7 @@ func TestOnlyTargetsThatCanAreAsked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, told := test.route.able(a, &provider.Request{Needs: test.needs})
+			r, told := test.route.able(a, &provider.Request{API: dialect.Chat, Needs: test.needs})
 			if told != nil {
 				code, end, _ := strings.Cut(test.want, " ")
 				if told.Code != code || !strings.HasSuffix(told.Message, end) || told.Status != 400 || !told.Final {

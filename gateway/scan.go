@@ -11,6 +11,7 @@ import (
 // Scan reads what routing needs from the JSON that is r's Body, and sets it in r. Of a
 // call that is relayed unread, what is not valid is left to the provider to refuse.
 func Scan(api dialect.API, r *provider.Request) *dialect.Error {
+	r.API = api
 	body := r.Body.Bytes()
 	scan, err := dialect.ScanOpenAI(body)
 	if err != nil {
@@ -29,7 +30,7 @@ func Scan(api dialect.API, r *provider.Request) *dialect.Error {
 	}
 	r.Needs = needs(api, &scan)
 	switch api {
-	case dialect.Chat, dialect.Completions, dialect.Embeddings:
+	case dialect.Chat, dialect.Completions, dialect.Embeddings, dialect.Messages, dialect.CountTokens:
 		// A response may take its model from a stored prompt.
 		if r.Model == "" {
 			return dialect.Invalid("model", "missing_required_parameter", "You must provide a model parameter.")
@@ -41,7 +42,7 @@ func Scan(api dialect.API, r *provider.Request) *dialect.Error {
 // needs returns what a request asks of a model.
 func needs(api dialect.API, scan *dialect.OpenAIRequest) (n provider.Needs) {
 	switch api {
-	case dialect.Chat, dialect.Responses:
+	case dialect.Chat, dialect.Responses, dialect.Messages, dialect.CountTokens:
 		n.Capabilities = provider.Chat
 	case dialect.Completions:
 		n.Capabilities = provider.Completions

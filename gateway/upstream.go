@@ -17,6 +17,7 @@ type upstream struct {
 	header   []string // the value of Runestone-Provider
 	config   []byte   // the adapter's
 	provider provider.Provider
+	speaker  provider.Speaker // provider, if it is one
 	keys     *credentials
 	limit    breaker.LimitConfig // of each target
 	state    *targetState        // of targets that are not configured
@@ -48,6 +49,7 @@ func newUpstream(name string, adapter provider.Provider, keys *credentials, time
 		known:  catalogName(name, adapter),
 		limits: limits{bound(all.Connect), bound(all.FirstByte), bound(all.Idle), bound(all.Total)},
 	}
+	up.speaker, _ = adapter.(provider.Speaker)
 	if config.MaxConcurrency != nil {
 		up.limit = *config.MaxConcurrency
 	}

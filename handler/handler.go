@@ -150,9 +150,30 @@ func (x *exchange) serve() {
 		x.refuse(told, outcome)
 		return
 	}
-	if !x.divert() {
+	if !x.estimate() && !x.divert() {
 		x.relay(&x.req)
 	}
+}
+
+// estimate answers how many tokens a message has if nobody else counts them, and reports
+// whether it has answered.
+func (x *exchange) estimate() bool {
+	if x.api != dialect.CountTokens || x.diverts != "" {
+		return false
+	}
+	counts, told := x.app.CountsTokens(&x.req)
+	switch {
+	case counts:
+		return false
+	case told != nil:
+		x.refuse(told, telemetry.OutcomeInvalid)
+	default:
+		x.w.Header()["Runestone-Estimated"] = []string{"input_tokens"}
+		x.writeJSON(struct {
+			InputTokens int `json:"input_tokens"`
+		}{x.req.Needs.InputTokens})
+	}
+	return true
 }
 
 // check refuses what is wrong whatever the body says.
@@ -163,7 +184,7 @@ func (x *exchange) check() *dialect.Error {
 	}
 	allowed := ""
 	switch x.api {
-	case dialect.Completions, dialect.Embeddings, dialect.Responses:
+	case dialect.Completions, dialect.Embeddings, dialect.Responses, dialect.Messages, dialect.CountTokens:
 		allowed = http.MethodPost
 	case dialect.Chat: // GET lists the stored ones
 		allowed = "POST, GET"
@@ -263,7 +284,7 @@ func (x *exchange) refuse(told *dialect.Error, outcome string) {
 		x.sendError(told)
 		return
 	}
-	writeError(x.w, told)
+	writeError(x.w, told, x.api, x.id)
 }
 
 // Interface guards

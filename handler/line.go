@@ -8,7 +8,6 @@ import (
 
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/gateway"
-	"github.com/runestone-gateway/runestone/sse"
 	"github.com/runestone-gateway/runestone/telemetry"
 )
 
@@ -67,5 +66,5 @@ const maxLateError = 64 << 10
 // sendError ends a stream with an error.
 func (x *exchange) sendError(told *dialect.Error) {
 	x.status = http.StatusOK
-	_ = x.client.send(sse.AppendData(nil, told.AppendOpenAI(nil)))
+	_ = x.client.send(told.AppendEvent(nil, x.api, x.id))
 }

@@ -54,7 +54,7 @@ func wellFormed(id string) bool {
 func (x *exchange) read() *dialect.Error {
 	r := x.r
 	x.req = provider.Request{
-		Method: r.Method, Path: r.URL.Path, RawPath: r.URL.RawPath, Query: r.URL.RawQuery, Header: r.Header,
+		API: x.api, Method: r.Method, Path: r.URL.Path, RawPath: r.URL.RawPath, Query: r.URL.RawQuery, Header: r.Header,
 	}
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		if x.api != dialect.Other && r.Method == http.MethodPost {
@@ -159,10 +159,13 @@ func retryAfter(told *dialect.Error) string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-// writeError answers with an error in OpenAI's shape.
-func writeError(w http.ResponseWriter, told *dialect.Error) {
-	body := told.AppendOpenAI(make([]byte, 0, 256))
+// writeError answers with an error in the dialect of a call.
+func writeError(w http.ResponseWriter, told *dialect.Error, api dialect.API, id string) {
+	body := told.Append(make([]byte, 0, 256), api, id)
 	h := w.Header()
+	if api.Anthropic() {
+		h["Request-Id"] = []string{id}
+	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if told.RetryAfter > 0 {

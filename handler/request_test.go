@@ -115,7 +115,7 @@ func TestErrorsAreWrittenInOpenAIsShape(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := httptest.NewRecorder()
-			writeError(w, &test.told)
+			writeError(w, &test.told, dialect.Chat, "req_1")
 			got := w.Result()
 			if got.StatusCode != test.told.Status || got.Header.Get("Content-Type") != "application/json" || got.ContentLength != int64(w.Body.Len()) {
 				t.Errorf("got %d of %d bytes with %v", got.StatusCode, w.Body.Len(), got.Header)

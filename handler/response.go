@@ -13,7 +13,6 @@ import (
 
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/gateway"
-	"github.com/runestone-gateway/runestone/sse"
 	"github.com/runestone-gateway/runestone/telemetry"
 )
 
@@ -93,7 +92,7 @@ func (x *exchange) respondStream(answer *gateway.Answer) {
 		if err != nil {
 			if x.finish(answer, err); err != io.EOF && !x.gone() {
 				_, told := answer.Told()
-				_ = x.client.send(sse.AppendData(nil, told.AppendOpenAI(nil)))
+				_ = x.client.send(told.AppendEvent(nil, x.api, x.id))
 			}
 			return
 		}

@@ -1,0 +1,328 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/provider"
+	"github.com/runestone-gateway/runestone/sse"
+)
+
+// speaks returns the call with which a provider serves a client's, "" if it does not.
+func (u *upstream) speaks(api dialect.API, model string) dialect.API {
+	to := api
+	if u.speaker != nil {
+		to = u.speaker.Speaks(api, model)
+	} else if api == dialect.Messages {
+		to = dialect.Chat
+	} else if api == dialect.CountTokens {
+		to = ""
+	}
+	if to != api && to != "" && !dialect.Translates(api, to) {
+		return ""
+	}
+	return to
+}
+
+// serves reports whether a target serves a client's call, in whatever dialect.
+func (t *target) serves(r *provider.Request) bool {
+	model := t.Model
+	if model == "" {
+		model = r.Model
+	}
+	return t.up.speaks(r.API, model) != ""
+}
+
+// CountsTokens reports whether a target of the model that is asked counts tokens itself.
+func (a *App) CountsTokens(r *provider.Request) (bool, *dialect.Error) {
+	route, told := a.resolve(r)
+	if told != nil {
+		return false, told
+	}
+	for _, t := range route.targets {
+		if t.serves(r) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// translate puts the request into the provider's dialect, if that is another than the client's.
+func (t *attempt) translate() error {
+	up, r := t.target.up, t.r
+	model := t.target.Model
+	if model == "" {
+		model = r.Model
+	}
+	to := up.speaks(r.API, model)
+	if to == r.API || r.Body == nil {
+		return nil
+	}
+	target := dialect.Target{Model: model, Shown: t.shown(model)}
+	if known, ok := up.catalog(model); ok {
+		target.MaxOutput = known.MaxOutput
+	}
+	if quirker, ok := up.provider.(provider.Quirker); ok {
+		target.Quirks = quirker.Quirks()
+	}
+	translation, err := dialect.Translate(r.API, to, r.Body.Bytes(), &target)
+	if err != nil {
+		return err
+	}
+	translated := *r
+	translated.API, translated.Path, translated.RawPath, translated.Query = to, to.Path(), "", ""
+	translated.Body = provider.NewBody(translation.Body, nil)
+	translated.ModelSpan, translated.AskUsage = translation.ModelSpan, provider.Edit{}
+	translated.Model, translated.Stream = model, translation.Stream
+	t.r, t.translation = &translated, translation
+	return nil
+}
+
+// shown returns the name that answers show for a provider's model.
+func (t *attempt) shown(model string) string {
+	if name := t.rename(); name != "" {
+		return name
+	}
+	return model
+}
+
+// translated chooses how an answer in another dialect is read.
+func (t *attempt) translated(resp *http.Response, media string) (source, error) {
+	header := resp.Header
+	for name := range header { // what describes the body, or is in the other dialect's terms
+		if strings.HasPrefix(name, "Anthropic-") || strings.HasPrefix(name, "X-Goog-") {
+			delete(header, name)
+		}
+	}
+	delete(header, "Content-Encoding")
+	if len(t.translation.Adjusted) > 0 {
+		header["Runestone-Adjusted"] = []string{strings.Join(t.translation.Adjusted, ", ")}
+	}
+	switch {
+	case resp.StatusCode >= http.StatusMultipleChoices:
+		return t.translatedError(resp)
+	case media == "text/event-stream":
+		s := newTranslatedStream(t, resp.Body)
+		if err := s.peek(); err != nil {
+			s.release()
+			return nil, err
+		}
+		header["Content-Type"] = []string{"text/event-stream"}
+		resp.ContentLength = -1
+		return s, nil
+	default:
+		return t.translatedWhole(resp)
+	}
+}
+
+// translatedWhole translates an answer that comes in one piece.
+func (t *attempt) translatedWhole(resp *http.Response) (source, error) {
+	buf, err := t.readWhole(resp, maxWhole)
+	if err != nil {
+		return nil, err
+	}
+	out := NewBuffer(int64(len(buf.B)) + 512)
+	text, err := t.translation.Answers.Whole(out.B, buf.B)
+	buf.Free()
+	if err != nil {
+		out.Free()
+		if told, ok := errors.AsType[*dialect.Error](err); ok {
+			return nil, told
+		}
+		return nil, &dialect.Error{
+			Status: http.StatusBadGateway, Type: "server_error", Code: "provider_error",
+			Message: "The answer of the provider " + t.target.Provider + " could not be read.",
+		}
+	}
+	out.B = text
+	t.call.usage = t.translation.Answers.Usage()
+	resp.Header["Content-Type"] = []string{"application/json"}
+	resp.ContentLength = int64(len(text))
+	return &wholeAnswer{buf: out, text: text, body: resp.Body}, nil
+}
+
+// translatedError puts the error of a provider into the client's dialect.
+func (t *attempt) translatedError(resp *http.Response) (source, error) {
+	buf, err := t.readWhole(resp, maxErrorBody)
+	if err != nil {
+		return nil, err
+	}
+	told := dialect.UpstreamError(resp.StatusCode, buf.B)
+	if t.api.Anthropic() && resp.StatusCode == statusOverloaded {
+		told.Status = statusOverloaded
+	}
+	id := ""
+	if ids := resp.Header["Request-Id"]; len(ids) > 0 {
+		id = ids[0]
+	}
+	buf.B = told.Append(buf.B[:0], t.api, id)
+	resp.StatusCode, t.call.status = told.Status, resp.StatusCode
+	resp.Header["Content-Type"] = []string{"application/json"}
+	resp.ContentLength = int64(len(buf.B))
+	return &wholeAnswer{buf: buf, text: buf.B, body: resp.Body}, nil
+}
+
+// maxErrorBody bounds what is read of a provider's error, in bytes.
+const maxErrorBody = 1 << 20
+
+// readWhole reads an answer to its end, which must come within a limit.
+func (t *attempt) readWhole(resp *http.Response, limit int) (*Buffer, error) {
+	buf := NewBuffer(resp.ContentLength)
+	t.call.flowing()
+	for {
+		n, err := buf.ReadOnce(resp.Body)
+		if n > 0 {
+			t.call.progress()
+		}
+		switch {
+		case len(buf.B) > limit:
+			buf.Free()
+			return nil, &dialect.Error{
+				Status: http.StatusBadGateway, Type: "server_error", Code: "provider_error",
+				Message: "The answer of the provider " + t.target.Provider + " is larger than " + strconv.Itoa(limit) + " bytes.",
+			}
+		case err == io.EOF && resp.ContentLength >= 0 && int64(len(buf.B)) < resp.ContentLength:
+			buf.Free()
+			return nil, io.ErrUnexpectedEOF
+		case err == io.EOF:
+			return buf, nil
+		case err != nil:
+			buf.Free()
+			return nil, err
+		}
+	}
+}
+
+// translatedStream is a streamed answer in another dialect.
+type translatedStream struct {
+	call    *call
+	body    io.Closer
+	reader  *sse.Reader
+	answers dialect.Answers
+	api     dialect.API // the client's
+
+	out    []byte // what has been translated; reused
+	held   bool   // out was translated by peek and has not been returned
+	first  bool   // an event with data has been seen
+	failed bool   // the provider has reported an error
+	err    error
+}
+
+func newTranslatedStream(t *attempt, body io.ReadCloser) *translatedStream {
+	return &translatedStream{
+		call: t.call, body: body, reader: sse.NewReader(body), answers: t.translation.Answers, api: t.api,
+	}
+}
+
+// peek waits for the first event with data, as [eventStream.peek] does.
+func (s *translatedStream) peek() error {
+	for !s.first {
+		blocks, err := s.reader.Next()
+		if err == io.EOF {
+			err = errTruncated
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.translate(blocks); err != nil {
+			if len(s.out) == 0 {
+				return err
+			}
+			s.report(err)
+		}
+	}
+	s.held = true
+	s.call.streams()
+	return nil
+}
+
+// translate appends what blocks say to out.
+func (s *translatedStream) translate(blocks []byte) error {
+	for len(blocks) > 0 {
+		n := sse.End(blocks)
+		if n == 0 { // the stream ended without its last blank line
+			n = len(blocks)
+		}
+		e := sse.Parse(blocks[:n])
+		blocks = blocks[n:]
+		if !e.HasData {
+			continue
+		}
+		s.first = true
+		var err error
+		if s.out, err = s.answers.Event(s.out, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report has the stream end with an error of the provider's.
+func (s *translatedStream) report(err error) {
+	told, ok := errors.AsType[*dialect.Error](err)
+	if !ok {
+		told = &dialect.Error{
+			Status: http.StatusBadGateway, Type: "server_error", Code: "provider_error",
+			Message: "The answer of the provider " + s.call.up.name + " could not be read.",
+		}
+	}
+	s.out = told.AppendEvent(s.out, s.api, "")
+	s.failed = true
+	s.err = io.EOF // the client has been told
+}
+
+// next implements source.
+func (s *translatedStream) next() ([]byte, error) {
+	if s.held {
+		s.held = false
+		if len(s.out) > 0 {
+			return s.out, nil
+		}
+	}
+	for s.err == nil {
+		s.out = s.out[:0]
+		blocks, err := s.reader.Next()
+		if err != nil {
+			s.finish(err)
+		} else {
+			s.call.progress()
+			if err := s.translate(blocks); err != nil {
+				s.report(err)
+			}
+			s.call.usage = s.answers.Usage()
+		}
+		if len(s.out) > 0 {
+			return s.out, nil
+		}
+	}
+	return nil, s.err
+}
+
+// finish says how the stream ended.
+func (s *translatedStream) finish(err error) {
+	if err != io.EOF && !s.answers.Done() {
+		s.err = err
+		return
+	}
+	// What comes after the end, a reset included, is nobody's loss.
+	var broken error
+	s.out, broken = s.answers.End(s.out)
+	s.call.usage = s.answers.Usage()
+	s.err = io.EOF
+	if errors.Is(broken, io.ErrUnexpectedEOF) {
+		s.err = errTruncated
+	} else if broken != nil {
+		s.report(broken)
+	}
+}
+
+func (s *translatedStream) reportedError() bool { return s.failed }
+
+func (s *translatedStream) release() {
+	_ = s.body.Close()
+	s.reader.Release()
+}
