@@ -19,10 +19,11 @@ type mode string
 const (
 	reverseProxy mode = "reverse_proxy" // what the others are compared with
 	runestone    mode = "runestone"
-	direct       mode = "direct" // nothing
+	translated   mode = "translated" // runestone, asking the upstream through Anthropic's API
+	direct       mode = "direct"     // nothing
 )
 
-var allModes = []mode{reverseProxy, runestone, direct}
+var allModes = []mode{reverseProxy, runestone, translated, direct}
 
 const (
 	// startAttempts: a free port can be taken before the gateway binds it.
@@ -145,14 +146,18 @@ func freePorts(n int) ([]int, error) {
 func caddyfile(m mode, port int, admin, upstreamAddr string) string {
 	var app, handler string
 	switch m {
-	case runestone:
+	case runestone, translated:
+		adapter, version := "openai", "/v1"
+		if m == translated {
+			adapter, version = "anthropic", ""
+		}
 		app = fmt.Sprintf(`
 	runestone {
-		provider up openai {
-			base_url http://%s/v1
+		provider up %s {
+			base_url http://%s%s
 			api_key sk-bench
 		}
-	}`, upstreamAddr)
+	}`, adapter, upstreamAddr, version)
 		handler = `
 	runestone`
 	default:

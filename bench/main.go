@@ -72,7 +72,7 @@ func parseOptions(args []string) (options, error) {
 		opts  options
 		flags = flag.NewFlagSet("bench", flag.ContinueOnError)
 		run   = flags.String("run", "", "run only the scenarios whose name matches this `regexp`")
-		modes = flags.String("modes", "reverse_proxy,runestone",
+		modes = flags.String("modes", "reverse_proxy,runestone,translated",
 			"what to measure, comma-separated; also: direct, which has no gateway and shows what the harness can do")
 	)
 	flags.StringVar(&opts.binary, "binary", "", "gateway binary to measure (default: build ./cmd/caddy)")

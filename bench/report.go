@@ -192,6 +192,9 @@ func (o *Outcome) print(w io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if verbatim, other := o.of(runestone), o.of(translated); verbatim != nil && other != nil {
+		fmt.Fprintf(w, "Translated costs %s of what verbatim does.\n", number(median(other.Cost)/median(verbatim.Cost), 2))
+	}
 	for _, mo := range o.Modes {
 		if others := mo.Medians[foreignColumn.title]; others > busyPercent {
 			fmt.Fprintf(w, "Do not trust this: others took %.0f %% of the machine in mode %s.\n", others, mo.Mode)

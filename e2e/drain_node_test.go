@@ -42,11 +42,15 @@ func (m *mishaps) add(life string, from time.Time) {
 	m.list = append(m.list, mishap{life, from, time.Now()})
 }
 
+// underway is how much later than it was sent a request may be seen to arrive: on a busy machine its gateway
+// may have died since.
+const underway = 3 * time.Second
+
 // explains reports whether a second run of a job may have followed the first.
 func (m *mishaps) explains(first, second *served) bool {
 	for _, what := range m.list {
 		if (what.life == "" || what.life == first.life && second.life != first.life) &&
-			what.from.Before(second.began) && what.to.After(first.began) {
+			what.from.Before(second.began) && what.to.Add(underway).After(first.began) {
 			return true
 		}
 	}

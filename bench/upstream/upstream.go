@@ -1,5 +1,5 @@
-// Package upstream is the benchmark's mock provider: an OpenAI-shaped HTTP/1.1
-// server that answers from ready bytes, so that the CPU it takes from the
+// Package upstream is the benchmark's mock provider: an HTTP/1.1 server of OpenAI's shape and
+// Anthropic's that answers from ready bytes, so that the CPU it takes from the
 // gateway under test is small and the same in every run.
 package upstream
 
@@ -31,11 +31,12 @@ type Options struct {
 
 // Server answers chat completions on one listener.
 type Server struct {
-	opts    Options
-	ln      net.Listener
-	answers *answers
-	pacer   *pacer
-	work    sync.WaitGroup
+	opts     Options
+	ln       net.Listener
+	chat     *answers
+	messages *answers
+	pacer    *pacer
+	work     sync.WaitGroup
 
 	mu     sync.Mutex
 	conns  map[net.Conn]struct{}
@@ -48,11 +49,12 @@ func Serve(ln net.Listener, opts Options) (*Server, error) {
 		return nil, fmt.Errorf("upstream: %d chunks every %v is out of range", opts.Chunks, opts.Every)
 	}
 	s := &Server{
-		opts:    opts,
-		ln:      ln,
-		answers: newAnswers(),
-		pacer:   newPacer(opts.Chunks, opts.Every),
-		conns:   make(map[net.Conn]struct{}),
+		opts:     opts,
+		ln:       ln,
+		chat:     newAnswers(),
+		messages: newMessages(),
+		pacer:    newPacer(opts.Chunks, opts.Every),
+		conns:    make(map[net.Conn]struct{}),
 	}
 	s.work.Go(s.pacer.run)
 	s.work.Go(s.accept)
@@ -129,7 +131,10 @@ func (s *Server) converse(conn net.Conn) error {
 		if buf, err = body.AppendTo(buf[:0], maxRequest); err != nil {
 			return err
 		}
-		if !bytes.HasPrefix(head.First, []byte("POST "+wire.Path+" ")) {
+		shapes := s.chat
+		if bytes.HasPrefix(head.First, []byte("POST "+wire.MessagesPath+" ")) {
+			shapes = s.messages
+		} else if !bytes.HasPrefix(head.First, []byte("POST "+wire.Path+" ")) {
 			err = errors.New("unexpected request line: " + string(head.First))
 		}
 		promptEnd := bytes.Index(buf, []byte(wire.PromptEnd))
@@ -140,9 +145,9 @@ func (s *Server) converse(conn net.Conn) error {
 		case err != nil:
 			err = refuse(conn, err)
 		case !asks(buf, promptEnd, `"stream":true`):
-			_, err = conn.Write(s.answers.whole)
+			_, err = conn.Write(shapes.whole)
 		default:
-			err = s.stream(&stream, asks(buf, promptEnd, `"include_usage":true`))
+			err = s.stream(&stream, shapes, asks(buf, promptEnd, `"include_usage":true`))
 		}
 		if err != nil || head.Close {
 			return err
@@ -168,10 +173,10 @@ func refuse(conn net.Conn, why error) error {
 }
 
 // stream sends one streamed answer and returns when it is complete.
-func (s *Server) stream(st *stream, withUsage bool) error {
-	st.shape = &s.answers.plain
+func (s *Server) stream(st *stream, shapes *answers, withUsage bool) error {
+	st.shape = &shapes.plain
 	if withUsage {
-		st.shape = &s.answers.usage
+		st.shape = &shapes.usage
 	}
 	length := time.Duration(s.opts.Chunks+1) * s.opts.Every
 	if err := st.conn.SetWriteDeadline(time.Now().Add(length + streamSlack)); err != nil {

@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// Path is the one endpoint the benchmark exercises.
+	// Path is the one endpoint that clients ask.
 	Path = "/v1/chat/completions"
+	// MessagesPath is what the upstream is asked where the gateway translates.
+	MessagesPath = "/v1/messages"
 	// Model is the model name clients ask for and the upstream answers with.
 	Model = "bench"
 	// PromptEnd closes every prompt; an upstream that does not find it was
