@@ -24,8 +24,9 @@ import (
 
 func init() { caddy.RegisterModule(new(Handler)) }
 
-// Handler serves OpenAI's API under /v1/ through the app runestone. Every other
-// path goes to the next handler.
+// Handler serves OpenAI's API and Anthropic's under /v1/ through the app runestone, and
+// says under /health, /health/live and /health/ready how the gateway is. Every other path goes
+// to the next handler.
 type Handler struct {
 	// Overflow, unless it is "", queues what arrives here without asking a provider:
 	// "always" every request, "opt_in" those that ask for it with Prefer:
@@ -65,6 +66,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if !strings.HasPrefix(r.URL.Path, "/v1/") {
+		if healthPaths[r.URL.Path] && h.Overflow == "" {
+			h.serveHealth(w, r)
+			return nil
+		}
 		return next.ServeHTTP(w, r)
 	}
 	defer gateway.Enter()()

@@ -98,6 +98,7 @@ type Engine struct {
 	pace      chan struct{}  // gets a value when leases may have become shorter
 	lanes     lanes
 	quarrels  quarrels
+	pulse     pulse
 
 	mu      sync.Mutex
 	setups  []*Setup        // that have begun and not ended; the last is in force

@@ -122,6 +122,9 @@ type Stats struct {
 	Bytes, MaxBytes int64
 }
 
+// NearlyFull reports whether so much is stored that new jobs may be refused.
+func (s *Stats) NearlyFull() bool { return s.MaxBytes > 0 && s.Bytes > s.MaxBytes/10*8 }
+
 // Lane is what jobs wait for.
 type Lane struct {
 	Kind    Kind

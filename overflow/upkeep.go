@@ -49,6 +49,7 @@ func (e *Engine) upkeep() {
 
 // maintain has the queue look after itself, and tells how it stands.
 func (e *Engine) maintain(ctx context.Context) bool {
+	e.pulse.look()
 	done, err := e.queue.Maintain(ctx)
 	if err != nil {
 		e.quarrels.log("the overflow queue cannot be looked after", err)
@@ -67,6 +68,7 @@ func (e *Engine) maintain(ctx context.Context) bool {
 		e.quarrels.log("the overflow queue cannot be counted", err)
 		return false
 	}
+	e.pulse.answered(&stats)
 	e.show(&stats)
 	return true
 }
@@ -123,7 +125,7 @@ func (e *Engine) collect(ctx context.Context, reporter Reporter) {
 func (e *Engine) checkHealth(ctx context.Context, reporter Reporter) {
 	stats, err := e.queue.Stats(ctx)
 	for component, healthy := range map[string]bool{
-		"queue":     err == nil && (stats.MaxBytes == 0 || stats.Bytes <= stats.MaxBytes/10*8),
+		"queue":     err == nil && !stats.NearlyFull(),
 		"providers": reporter.Healthy(),
 		"drain":     !e.anyStuck(),
 	} {
