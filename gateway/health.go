@@ -137,7 +137,7 @@ func (h *Health) addQueue(a *App) {
 	seen := service.Health()
 	queue := HealthCheck{Status: Pass}
 	switch {
-	case seen.Draining && (seen.Seen > queueSilent || seen.Seen < 0 && seen.Looked > queueSilent):
+	case seen.Draining && seen.Seen > queueSilent:
 		queue.Status, queue.Output = Fail, "the queue does not answer"
 	case seen.Stats != nil && seen.Stats.NearlyFull():
 		queue.Status, queue.Output = Warn, "the queue is nearly full"

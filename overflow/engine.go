@@ -131,6 +131,7 @@ func NewEngine(queue Queue, logger *zap.Logger) *Engine {
 		hosts:   make(map[string]int),
 	}
 	e.quarrels.logger = logger
+	e.pulse.begin()
 	e.requests = workers{kind: Request, freed: make(chan struct{}, 1)}
 	e.callbacks = workers{kind: Callback, freed: make(chan struct{}, 1)}
 	return e
@@ -145,6 +146,7 @@ func (e *Engine) begin(s *Setup) {
 		return
 	}
 	if len(e.setups) == 0 {
+		e.pulse.begin() // it may have stood still
 		e.drain, e.halt = context.WithCancel(context.Background())
 	}
 	e.setups = append(e.without(s), s)

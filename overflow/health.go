@@ -7,10 +7,9 @@ import (
 
 // Health is how the queue and its drain are, as far as that was seen without asking for it.
 type Health struct {
-	// Seen is how long ago the queue last answered its upkeep, which it is asked to
-	// every second; below 0 if it never has.
+	// Seen is how long ago the queue last answered its upkeep, which asks it every second, or was opened.
 	Seen time.Duration
-	// Looked is how long ago that upkeep last began; below 0 if it never has. The drain does not work without it.
+	// Looked is how long ago that upkeep last began, without which the drain does not work.
 	Looked time.Duration
 	// Draining is whether the drain runs at all.
 	Draining bool
@@ -20,30 +19,34 @@ type Health struct {
 	Stats *Stats
 }
 
-// pulse is when the upkeep looked at the queue and what it saw.
+// pulse is when the upkeep last asked the queue and when that last answered, and with what.
 type pulse struct {
-	looked, seen atomic.Int64 // nanoseconds since pulseStart, 0 for never
+	looked, seen atomic.Pointer[time.Time]
 	stats        atomic.Pointer[Stats]
 }
 
-var pulseStart = time.Now()
+func (p *pulse) begin() {
+	now := time.Now()
+	p.looked.Store(&now)
+	p.seen.Store(&now)
+}
 
-func (p *pulse) look()             { p.looked.Store(int64(time.Since(pulseStart))) }
-func (p *pulse) answered(s *Stats) { p.stats.Store(s); p.seen.Store(int64(time.Since(pulseStart))) }
+func (p *pulse) look() {
+	now := time.Now()
+	p.looked.Store(&now)
+}
 
-func since(at *atomic.Int64) time.Duration {
-	then := at.Load()
-	if then == 0 {
-		return -1
-	}
-	return time.Since(pulseStart) - time.Duration(then)
+func (p *pulse) answered(s *Stats) {
+	now := time.Now()
+	p.seen.Store(&now)
+	p.stats.Store(s)
 }
 
 // Health returns how the queue and its drain are. It asks nobody.
 func (s *Service) Health() Health {
 	e := s.engine
 	return Health{
-		Seen: since(&e.pulse.seen), Looked: since(&e.pulse.looked),
+		Seen: time.Since(*e.pulse.seen.Load()), Looked: time.Since(*e.pulse.looked.Load()),
 		Draining: e.current() != nil, Stuck: e.anyStuck(), Stats: e.pulse.stats.Load(),
 	}
 }
