@@ -87,6 +87,10 @@ bench: ## Measure the gateway against Caddy's own reverse_proxy
 bench-overflow: redis ## Measure the queues of overflow
 	go test -run '^$$' -bench . -benchtime 3s ./overflow/...
 
+.PHONY: docs
+docs: ## Write anew what documentation is made from code: docs/events.md
+	go test ./telemetry -run TestReferenceIsCurrent -update
+
 .PHONY: conformance
 conformance: ## Run the official SDKs against the gateway, if npm is there
 	@if command -v npm >/dev/null; then bash e2e/conformance/run.sh; \

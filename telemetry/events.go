@@ -57,7 +57,7 @@ const (
 
 // RequestStarted is carried by request.start.
 type RequestStarted struct {
-	Route string `bound:"16" doc:"The kind of call: chat, completions, embeddings, responses, models, other."`
+	Route string `bound:"16" doc:"The kind of call: chat, completions, embeddings, responses, messages, count_tokens, overflow, other."`
 }
 
 // RequestStopped is carried by request.stop.
