@@ -187,7 +187,7 @@ func (a *App) providersFromEnvironment(ctx caddy.Context) error {
 	var keys []string
 	for _, info := range caddy.GetModules("runestone.providers") {
 		keyer, ok := info.New().(provider.EnvKeyer)
-		if !ok {
+		if !ok || keyer.EnvKey() == "" {
 			continue
 		}
 		keys = append(keys, keyer.EnvKey())

@@ -58,6 +58,7 @@ func (t *attempt) do() (*http.Response, error) {
 		t.call.blameless = true
 		return nil, err
 	}
+	t.call.span.Inject(t.call.ctx, req.Header)
 	resp, err := up.roundTrip(req)
 	if err != nil {
 		return nil, err

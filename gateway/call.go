@@ -12,6 +12,7 @@ import (
 
 	"github.com/runestone-gateway/runestone/breaker"
 	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/provider"
 	"github.com/runestone-gateway/runestone/telemetry"
 )
 
@@ -28,7 +29,8 @@ type call struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	parent context.Context
-	keep   func() bool // stops waiting for the process's exit
+	keep   func() bool     // stops waiting for the process's exit
+	span   *telemetry.Span // nil if the request is not traced
 
 	start time.Duration
 	total time.Duration // when it must be over, 0 for never
@@ -69,9 +71,9 @@ var (
 // begin starts a call that counts against the time since start, which is when the
 // first attempt began. One in the background is not ended by the process's exit: whoever made
 // it sees to that.
-func begin(parent context.Context, p pass, start time.Duration, stream, background bool) *call {
+func begin(parent context.Context, p pass, r *provider.Request, start time.Duration, background bool) *call {
 	up := p.t.up
-	c := &call{up: up, pass: p, parent: parent, start: clock(), firstByte: stream}
+	c := &call{up: up, pass: p, parent: parent, start: clock(), firstByte: r.Stream}
 	c.ctx, c.cancel = context.WithCancelCause(parent)
 	c.keep = func() bool { return true }
 	if !background {
@@ -80,7 +82,7 @@ func begin(parent context.Context, p pass, start time.Duration, stream, backgrou
 	if up.limits.total > 0 {
 		c.total = start + up.limits.total
 	}
-	if stream {
+	if r.Stream {
 		c.quiet.Store(int64(up.limits.firstByte))
 	}
 	c.last = c.start
@@ -89,6 +91,7 @@ func begin(parent context.Context, p pass, start time.Duration, stream, backgrou
 		c.timer = time.AfterFunc(time.Hour, c.check)
 		c.timer.Reset(wait)
 	}
+	c.traceCall(r)
 	telemetry.ProviderRequestStart.Emit(telemetry.ProviderRequestStarted{Provider: up.name})
 	return c
 }
@@ -171,6 +174,7 @@ func (c *call) end(outcome string) {
 	c.keep()
 	c.cancel(nil)
 	c.settle(outcome)
+	c.endSpan(outcome)
 	telemetry.ProviderRequestStop.Emit(telemetry.ProviderRequestStopped{
 		Duration: clock() - c.start, Provider: c.up.name, Status: c.status, Outcome: outcome,
 	})

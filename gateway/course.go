@@ -259,7 +259,7 @@ func (c *course) begin(p pass) *attempt {
 	if m := c.mark(p.t); m != nil {
 		m.calls++
 	}
-	return &attempt{course: c, api: c.r.API, r: c.r, target: p.t, call: begin(c.ctx, p, c.start, c.r.Stream, c.patience.Background)}
+	return &attempt{course: c, api: c.r.API, r: c.r, target: p.t, call: begin(c.ctx, p, c.r, c.start, c.patience.Background)}
 }
 
 func (c *course) mark(t *target) *mark {

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"time"
 
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/runestone-gateway/runestone/breaker"
 	"github.com/runestone-gateway/runestone/telemetry"
 )
@@ -71,6 +74,7 @@ func (l *line) wait(ctx context.Context, w *waiter, length int, limit time.Durat
 	}
 	start := clock()
 	telemetry.LineEnter.Emit(telemetry.LineEntered{Model: w.model})
+	_, span := telemetry.StartSpan(ctx, "line", trace.SpanKindInternal, semconv.GenAIRequestModel(w.model))
 	p, err := w.stand(ctx, limit, beat)
 	if err != nil && !l.leave(w) {
 		p, err = <-w.pass, nil // it came at the last moment
@@ -79,6 +83,7 @@ func (l *line) wait(ctx context.Context, w *waiter, length int, limit time.Durat
 			err = context.Cause(ctx)
 		}
 	}
+	span.End(lineOutcome(err))
 	telemetry.LineLeave.Emit(telemetry.LineLeft{Duration: clock() - start, Model: w.model, Outcome: lineOutcome(err)})
 	return p, err
 }

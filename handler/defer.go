@@ -171,6 +171,7 @@ func (x *exchange) postpone(after time.Duration) {
 	}
 	sub.Request.Callback = x.r.Header.Get("Runestone-Callback")
 	sub.Request.Header.Set("X-Request-Id", x.id)
+	telemetry.Carry(x.r.Context(), sub.Request.Header)
 	if v := x.r.Header.Get("Runestone-Priority"); v != "" {
 		priority := int(v[0] - '0')
 		sub.Priority = &priority

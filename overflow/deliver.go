@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"time"
 
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.uber.org/zap"
 
 	"github.com/runestone-gateway/runestone/telemetry"
@@ -24,7 +26,7 @@ func (s *Setup) follow(job *Job, req *StoredRequest, status string, code int, an
 	now := time.Now()
 	id := NewID(now)
 	event := "evt_" + id[len("job_"):]
-	w := webhook{ID: event, URL: req.Callback, Body: callbackBody(event, "response."+status, now, job.ID, status, code, answer)}
+	w := webhook{ID: event, URL: req.Callback, Traceparent: req.Header.Get("Traceparent"), Body: callbackBody(event, "response."+status, now, job.ID, status, code, answer)}
 	plain, _ := json.Marshal(w) // strings and bytes: cannot fail
 	next := &Job{
 		ID: id, Kind: Callback, Owner: job.Owner, Priority: job.Priority, Model: host,
@@ -72,7 +74,17 @@ func (r *run) send(w *webhook, at time.Time) (d delivery, ok bool) {
 		return delivery{}, false
 	}
 	defer r.engine.leaveHost(host)
-	return r.setup.webhooks.send(r.ctx, w, at), true
+	ctx, span := telemetry.ResumeSpan(r.ctx, http.Header{"Traceparent": {w.Traceparent}}, "callback "+host, traced(r.job)...)
+	d = r.setup.webhooks.send(ctx, w, at)
+	if d.status != 0 {
+		span.Set(semconv.HTTPResponseStatusCode(d.status))
+	}
+	outcome := telemetry.CallbackDelivered
+	if d.verdict != delivered {
+		outcome = telemetry.CallbackRetried
+	}
+	span.End(outcome)
+	return d, true
 }
 
 // judged returns what comes of an attempt.

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.uber.org/zap"
 
 	"github.com/runestone-gateway/runestone/telemetry"
@@ -79,8 +81,23 @@ func (r *run) unreadable(err error) (Change, string) {
 }
 
 // attempt has the request served, and returns what is to be recorded.
-func (r *run) attempt(req *StoredRequest) (Change, string, Spent) {
-	answer, err := r.setup.server.Serve(r.ctx, req, r.job)
+func (r *run) attempt(req *StoredRequest) (change Change, result string, spent Spent) {
+	ctx, span := telemetry.ResumeSpan(r.ctx, req.Header, "run "+r.job.Model, traced(r.job)...)
+	defer func() { span.End(result) }()
+	return r.ask(ctx, req)
+}
+
+// traced returns what the spans of a job say of it, after OpenTelemetry's conventions for messaging.
+func traced(job *Job) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		semconv.MessagingMessageID(job.ID), semconv.MessagingOperationTypeProcess,
+		attribute.Int("runestone.job.attempt", job.Attempt),
+	}
+}
+
+// ask has the server answer.
+func (r *run) ask(ctx context.Context, req *StoredRequest) (Change, string, Spent) {
+	answer, err := r.setup.server.Serve(ctx, req, r.job)
 	if err != nil {
 		change, result := r.failed(req, err)
 		return change, result, spentBy(err)

@@ -42,6 +42,8 @@ type webhook struct {
 	ID   string `json:"id"` // the same with every attempt, so that receivers can tell repeats
 	URL  string `json:"url"`
 	Body []byte `json:"body"`
+	// Traceparent is the trace of the request, "" if it was not traced.
+	Traceparent string `json:"traceparent,omitempty"`
 }
 
 // delivery is what came of an attempt.
