@@ -87,6 +87,7 @@ func TestMetricsCountWhatIsEmitted(t *testing.T) {
 	})
 	RequestStop.Emit(RequestStopped{
 		Route: "chat", Provider: name, Model: "m", Status: 200, Outcome: OutcomeOK, Duration: time.Second, InputTokens: 1, OutputTokens: 2,
+		Stream: true, FirstByte: 950 * time.Millisecond,
 	})
 	RequestStop.Emit(RequestStopped{Route: "chat", Provider: name, Model: "m", Status: 504, Outcome: OutcomeTimeout, Duration: time.Minute})
 	ProviderRequestStop.Emit(ProviderRequestStopped{Provider: name, Status: 200, Outcome: OutcomeOK, Duration: time.Second})
@@ -109,8 +110,8 @@ func TestMetricsCountWhatIsEmitted(t *testing.T) {
 	scrape(t, registered(t), name).expect(t, series{
 		"requests_total{model=m,outcome=ok,route=chat,status=200}":      2,
 		"requests_total{model=m,outcome=timeout,route=chat,status=504}": 1,
-		"request_duration_seconds{model=m} count":                       3,
-		"request_duration_seconds{model=m} sum":                         63,
+		"request_duration_seconds{} count":                       3,
+		"request_duration_seconds{} sum":                         63,
 		"tokens_total{model=m,type=input}":                              11,
 		"tokens_total{model=m,type=cached_input}":                       4,
 		"tokens_total{model=m,type=output}":                             22,
@@ -125,8 +126,10 @@ func TestMetricsCountWhatIsEmitted(t *testing.T) {
 		"upstream_request_duration_seconds{} count":                     2,
 		"upstream_request_duration_seconds{} sum":                       2,
 		"failovers_total{outcome=unreachable}":                          1,
-		"time_to_first_token_seconds{model=m} count":                    3,
-		"time_to_first_token_seconds{model=m} sum":                      1.5,
+		"time_to_first_token_seconds{} count":                    3,
+		"time_to_first_token_seconds{} sum":                      1.5,
+		"time_per_output_token_seconds{} count":                         1,
+		"time_per_output_token_seconds{} sum":                           0.05,
 		"streams_active{}":                                              1,
 	})
 }
@@ -205,6 +208,7 @@ func TestMetricsAreNamedAsPrometheusWishes(t *testing.T) {
 	t.Parallel()
 	for _, outcome := range outcomes { // a vector without series is not linted
 		e := RequestStopped{Route: "chat", Provider: "linted", Model: "m", Outcome: outcome}
+		e.Stream, e.FirstByte, e.OutputTokens = true, 1, 2
 		RequestStop.Emit(e)
 		StreamFirstToken.Emit(StreamFirstTokenSeen{Provider: "linted", Model: "m"})
 		StreamStop.Emit(StreamStopped{Provider: "linted", Outcome: outcome})
@@ -237,6 +241,51 @@ func TestMetricsAreNamedAsPrometheusWishes(t *testing.T) {
 		if !strings.HasPrefix(family.GetName(), "runestone_") || !strings.HasSuffix(family.GetHelp(), ".") {
 			t.Errorf("%s: %s", family.GetName(), family.GetHelp())
 		}
+	}
+}
+
+// A Prometheus that scrapes many gateways pays for each series of each.
+func TestSeriesAreFew(t *testing.T) {
+	t.Parallel()
+	const providers, models, targets = 20, 50, 2
+	m := newMetrics()
+	for i := range models * targets {
+		provider, model := fmt.Sprint("provider-", i%providers), fmt.Sprint("model-", i/targets)
+		for status, outcome := range map[int]string{200: OutcomeOK, 429: OutcomeError, 504: OutcomeTimeout} {
+			if status != 200 && i%5 > 0 {
+				continue // not all fail in each way
+			}
+			m.requestStop(RequestStopped{
+				Route: "chat", Provider: provider, Model: model, Status: status, Outcome: outcome, Stream: true, FirstByte: 1,
+				InputTokens: 1, OutputTokens: 2, CachedInputTokens: int64(i % 2), CostUSD: 1,
+			})
+			m.providerRequestStop(ProviderRequestStopped{Provider: provider, Status: status, Outcome: outcome})
+		}
+		m.streamFirstToken(StreamFirstTokenSeen{Provider: provider, Model: model})
+		m.targetAdd(TargetAdded{Provider: provider, Model: model})
+		if i%5 == 0 {
+			m.breakerChange(provider, model, "open", 2)
+			m.drainStop(OverflowDrainStopped{Provider: provider, Model: model, Result: DrainCompleted, InputTokens: 1})
+		}
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(m.collectors()...)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := 0
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if h := metric.GetHistogram(); h != nil {
+				series += len(h.GetBucket()) + 3 // and the one for all, the sum and the count
+			} else {
+				series++
+			}
+		}
+	}
+	if t.Logf("%d series", series); series >= 2000 {
+		t.Errorf("there are %d series", series)
 	}
 }
 

@@ -36,7 +36,7 @@ func (o *overflowMetrics) init(
 	o.oldest = gauge("overflow_oldest_job_age_seconds", "Age of the oldest job that has not ended, 0 when there is none.", "kind")
 	o.enqueued = counter("overflow_enqueued_total", "Requests that were queued.", "model", "priority")
 	o.runs = counter("overflow_runs_total", "Runs of queued requests that have ended, by what came of them.", "provider", "model", "result")
-	o.duration = histogram("overflow_run_duration_seconds", "How long runs took whose answer was recorded.", answerBuckets, "provider", "model")
+	o.duration = histogram("overflow_run_duration_seconds", "How long runs took whose answer was recorded.", answerBuckets, "provider")
 	o.wait = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: "runestone", Name: "overflow_wait_seconds", Buckets: waitBuckets,
 		Help: "From a request's being queued to its first run.",
@@ -93,7 +93,7 @@ func (m *metrics) drainStop(e OverflowDrainStopped) {
 	o.runs.WithLabelValues(e.Provider, model, e.Result).Inc()
 	switch e.Result {
 	case DrainCompleted:
-		o.duration.WithLabelValues(e.Provider, model).Observe(e.Duration.Seconds())
+		o.duration.WithLabelValues(e.Provider).Observe(e.Duration.Seconds())
 		o.finished.WithLabelValues(e.Result).Inc()
 	case DrainDiscarded, DrainCancelled:
 		o.finished.WithLabelValues(e.Result).Inc()
@@ -101,12 +101,7 @@ func (m *metrics) drainStop(e OverflowDrainStopped) {
 	if e.Provider == "" {
 		return
 	}
-	for kind, n := range map[string]int64{
-		"input": e.InputTokens, "cached_input": e.CachedInputTokens, "output": e.OutputTokens, "reasoning": e.ReasoningTokens,
-	} {
-		m.tokens.WithLabelValues(e.Provider, model, kind).Add(float64(n))
-	}
-	if e.CostUSD > 0 {
-		m.cost.WithLabelValues(e.Provider, model).Add(e.CostUSD)
-	}
+	m.tokens.WithLabelValues(e.Provider, model, "input").Add(float64(e.InputTokens))
+	m.tokens.WithLabelValues(e.Provider, model, "output").Add(float64(e.OutputTokens))
+	m.parts(e.Provider, model, e.CachedInputTokens, e.ReasoningTokens, e.CostUSD)
 }
