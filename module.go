@@ -21,6 +21,8 @@ import (
 	_ "github.com/runestone-gateway/runestone/overflow/boltqueue"
 	_ "github.com/runestone-gateway/runestone/overflow/redisqueue"
 	_ "github.com/runestone-gateway/runestone/policy"
+	_ "github.com/runestone-gateway/runestone/provider/anthropic"
+	_ "github.com/runestone-gateway/runestone/provider/azure"
 	_ "github.com/runestone-gateway/runestone/provider/mock"
 	_ "github.com/runestone-gateway/runestone/provider/openai"
 )

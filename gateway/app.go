@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
 	"github.com/runestone-gateway/runestone/breaker"
@@ -41,6 +42,9 @@ type App struct {
 	line        Line
 	budget      *budget
 	jobs        deferral
+	ctx         caddy.Context
+	events      *caddyevents.App // nil if it is not configured
+	announcer   *announcer       // while the app is started
 }
 
 // CaddyModule returns the Caddy module information.
@@ -53,7 +57,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision makes the app ready for use. It dials nothing and starts nothing.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
+	a.ctx, a.logger = ctx, ctx.Logger()
 	a.maxBody = a.MaxBody
 	if a.maxBody == 0 {
 		a.maxBody = DefaultMaxBody
@@ -78,6 +82,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if err := telemetry.Register(ctx.GetMetricsRegistry()); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
+	}
+	if events, err := ctx.AppIfConfigured("events"); err == nil {
+		a.events = events.(*caddyevents.App)
 	}
 	return a.watchExit(ctx)
 }
@@ -311,12 +318,14 @@ func (a *App) Start() error {
 	for _, s := range a.states {
 		s.update(a.breakerConfig(), s.up.limit)
 	}
+	a.startAnnouncing()
 	return a.startOverflow()
 }
 
 // Stop ends the drain, unless a newer configuration goes on with it. What is open
 // goes on, with what it needs; queued requests that run do for a while if the process exits.
 func (a *App) Stop() error {
+	a.stopAnnouncing()
 	a.finishOverflow()
 	return nil
 }

@@ -63,7 +63,7 @@ func (r *Request) Edits(t Target, usage bool) []Edit {
 // Splice is a reader over a Body with edits applied and nothing copied. It
 // holds the Body until it is closed, which net/http may do while it still reads.
 type Splice struct {
-	parts [5][]byte // the longest case: two edits
+	parts [5][]byte // enough for two edits, which is what most have
 
 	mu     sync.Mutex
 	body   *Body // nil once closed
@@ -71,8 +71,8 @@ type Splice struct {
 	length int64
 }
 
-// Splice returns the body with at most two edits, which must be in order and
-// not overlap.
+// Splice returns the body with the edits made, which must be in order and not overlap. Up to
+// two cost no more than the Splice.
 func (b *Body) Splice(edits ...Edit) *Splice {
 	b.refs.Add(1)
 	s := &Splice{body: b}

@@ -38,6 +38,7 @@ func TestSpliceAppliesItsEdits(t *testing.T) {
 		"two":                    {text, []Edit{edit(1, 3, "ab"), edit(7, 8, "")}, "0ab345689"},
 		"two that touch":         {text, []Edit{edit(1, 3, "ab"), edit(3, 3, "cd")}, "0abcd3456789"},
 		"two in one place":       {text, []Edit{edit(3, 3, "ab"), edit(3, 3, "cd")}, "012abcd3456789"},
+		"four":                   {text, []Edit{edit(0, 0, "ab"), edit(1, 2, ""), edit(5, 6, "cd"), edit(9, 10, "ef")}, "ab0234cd678ef"},
 		"two at the ends":        {text, []Edit{edit(0, 1, "ab"), edit(9, 10, "cd")}, "ab12345678cd"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -86,7 +86,8 @@ type Provider interface {
 type (
 	// EnvKeyer is implemented by a Provider that has a customary environment
 	// variable for its API key, such as OPENAI_API_KEY. With no provider
-	// configured, those whose variable is set are used.
+	// configured, those whose variable is set are used. EnvKey is asked before the Provider is
+	// provisioned, and returns "" where there is no such variable, or no use for it.
 	EnvKeyer interface{ EnvKey() string }
 
 	// Speaker is implemented by a Provider that does not speak OpenAI's API, or not all of it, or more.
