@@ -51,6 +51,8 @@ type (
 	ChatPart struct {
 		Type string // text, image_url, input_audio, file, refusal, thinking, ...
 		Text string // of text and refusal
+		// Quoted is Text as it was written, with its quotes.
+		Quoted json.RawMessage
 
 		URL, Detail string // of image_url
 		// File is the value of file, and Audio of input_audio.

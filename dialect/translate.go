@@ -81,7 +81,9 @@ type Answers interface {
 type translator func(body []byte, t *Target) (*Translation, error)
 
 // translators are the pairs that are translated directly. What is not among them goes through Chat.
-var translators = map[[2]API]translator{}
+var translators = map[[2]API]translator{
+	{Chat, Messages}: chatToMessages,
+}
 
 // Translates reports whether requests of one call can be translated to another.
 func Translates(from, to API) bool {

@@ -1,0 +1,387 @@
+package dialect
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// readChatRequest reads a request of chat completions. What it returns aliases body. Errors are *Error.
+func readChatRequest(body []byte) (*ChatRequest, error) {
+	r := new(chatReader)
+	if err := eachMember(body, "body", r.member); err != nil {
+		return nil, err
+	}
+	if r.completion != nil { // max_completion_tokens goes before max_tokens, which it replaces
+		r.MaxTokens = r.completion
+	}
+	return &r.ChatRequest, nil
+}
+
+// chatReader reads a request.
+type chatReader struct {
+	ChatRequest
+	completion *int64
+	functions  bool // the tools are from the deprecated functions
+}
+
+func (r *chatReader) member(name string, value []byte) (err error) {
+	switch name {
+	case "model":
+		r.Model, err = readText(value, name)
+	case "messages":
+		err = eachElement(value, name, r.message)
+	case "tools":
+		err = r.tools(value, name)
+	case "functions":
+		r.functions = true
+		err = r.tools(value, name)
+	case "tool_choice":
+		r.ToolChoice = present(value)
+	case "function_call":
+		r.ToolChoice, err = toolChoiceOf(value)
+	case "response_format":
+		r.ResponseFormat = present(value)
+	case "parallel_tool_calls":
+		r.ParallelToolCalls, err = readBool(value, name)
+	case "stop":
+		r.Stop, err = readStop(value)
+	case "stream":
+		err = readFlag(value, name, &r.Stream)
+	case "stream_options":
+		err = r.streamOptions(value)
+	default:
+		return r.scalar(name, value)
+	}
+	return err
+}
+
+// scalar reads the members that are one number or word.
+func (r *chatReader) scalar(name string, value []byte) (err error) {
+	switch name {
+	case "max_tokens":
+		r.MaxTokens, err = readWhole(value, name)
+	case "max_completion_tokens":
+		r.completion, err = readWhole(value, name)
+	case "temperature":
+		r.Temperature, err = readNumber(value, name)
+	case "top_p":
+		r.TopP, err = readNumber(value, name)
+	case "reasoning_effort":
+		r.ReasoningEffort, err = readText(value, name)
+	case "user":
+		r.User, err = readText(value, name)
+	case "service_tier":
+		r.ServiceTier, err = readText(value, name)
+	default:
+		if !isNull(value) {
+			r.Extra = append(r.Extra, Member{name, value})
+		}
+	}
+	return err
+}
+
+func readFlag(value []byte, param string, to *bool) error {
+	is, err := readBool(value, param)
+	if err == nil && is != nil {
+		*to = *is
+	}
+	return err
+}
+
+func (r *chatReader) streamOptions(value []byte) error {
+	if isNull(value) {
+		return nil
+	}
+	return eachMember(value, "stream_options", func(name string, value []byte) error {
+		if name == "include_usage" {
+			return readFlag(value, "stream_options.include_usage", &r.IncludeUsage)
+		}
+		return nil
+	})
+}
+
+// readStop reads a sequence or several.
+func readStop(value []byte) (stop []string, err error) {
+	if isNull(value) {
+		return nil, nil
+	}
+	if value[0] == '"' {
+		return []string{string(unquoted(value))}, nil
+	}
+	err = eachElement(value, "stop", func(i int, value []byte) error {
+		text, err := readText(value, index("stop", i))
+		stop = append(stop, text)
+		return err
+	})
+	return stop, err
+}
+
+// toolChoiceOf returns the tool_choice that a function_call of the deprecated form is.
+func toolChoiceOf(value []byte) (json.RawMessage, error) {
+	if isNull(value) || value[0] == '"' { // none or auto
+		return present(value), nil
+	}
+	var w writer
+	err := eachMember(value, "function_call", func(name string, value []byte) error {
+		if name != "name" {
+			return nil
+		}
+		w.b = append(w.b, `{"type":"function","function":{"name":`...)
+		w.b = append(append(w.b, value...), "}}"...)
+		return nil
+	})
+	return w.b, err
+}
+
+func (r *chatReader) tools(value []byte, param string) error {
+	if isNull(value) {
+		return nil
+	}
+	return eachElement(value, param, func(i int, value []byte) error {
+		var tool ChatTool
+		at := index(param, i)
+		if param == "functions" {
+			err := readFunction(value, at, &tool)
+			r.Tools = append(r.Tools, tool)
+			return err
+		}
+		kind, found := "", false
+		err := eachMember(value, at, func(name string, value []byte) (err error) {
+			switch name {
+			case "type":
+				kind, err = readText(value, at+".type")
+			case "function":
+				found = true
+				err = readFunction(value, at+".function", &tool)
+			case "cache_control":
+				tool.CacheControl = present(value)
+			}
+			return err
+		})
+		if err == nil && (!found || kind != "function") {
+			err = Invalid(at+".type", "unsupported_tool", "The tool '"+at+"' is not a function: this model can be given functions only.")
+		}
+		r.Tools = append(r.Tools, tool)
+		return err
+	})
+}
+
+func readFunction(value []byte, param string, tool *ChatTool) error {
+	err := eachMember(value, param, func(name string, value []byte) (err error) {
+		switch name {
+		case "name":
+			tool.Name, err = readText(value, param+".name")
+		case "description":
+			tool.HasDescription = !isNull(value)
+			tool.Description, err = readText(value, param+".description")
+		case "parameters":
+			if tool.Parameters = present(value); tool.Parameters != nil && value[0] != '{' {
+				err = Invalid(param+".parameters", "invalid_type", "'"+param+".parameters' must be an object.")
+			}
+		case "strict":
+			tool.Strict, err = readBool(value, param+".strict")
+		}
+		return err
+	})
+	if err == nil && tool.Name == "" {
+		return Invalid(param+".name", "missing_required_parameter", "Missing required parameter: '"+param+".name'.")
+	}
+	return err
+}
+
+func (r *chatReader) message(i int, value []byte) error {
+	m := &messageReader{param: index("messages", i)}
+	if err := eachMember(value, m.param, m.member); err != nil {
+		return err
+	}
+	switch m.Role {
+	case "system", "developer", "user", "assistant", "tool":
+	case "function": // deprecated: an answer to a function_call, which has no ID but a name
+		m.Role, m.ToolCallID = "tool", "call_"+m.Name
+	case "":
+		return Invalid(m.param+".role", "missing_required_parameter", "Missing required parameter: '"+m.param+".role'.")
+	default:
+		return Invalid(m.param+".role", "invalid_value", "'"+m.param+".role' must be one of system, developer, user, assistant and tool.")
+	}
+	r.Messages = append(r.Messages, m.ChatMessage)
+	return nil
+}
+
+// messageReader reads a message.
+type messageReader struct {
+	ChatMessage
+	param string
+}
+
+func (m *messageReader) member(name string, value []byte) (err error) {
+	at := m.param + "." + name
+	switch name {
+	case "role":
+		m.Role, err = readText(value, at)
+	case "name":
+		m.Name, err = readText(value, at)
+	case "content":
+		err = m.content(value, at)
+	case "tool_calls":
+		err = m.toolCalls(value, at)
+	case "function_call":
+		err = m.functionCall(value, at)
+	case "tool_call_id":
+		m.ToolCallID, err = readText(value, at)
+	case "refusal":
+		m.Refusal, err = readText(value, at)
+	case "reasoning_content", "reasoning":
+		var text string
+		if len(value) > 0 && value[0] == '"' {
+			text, err = readText(value, at)
+		}
+		if text != "" {
+			m.ReasoningContent = text
+		}
+	case "thinking_blocks":
+		if !isNull(value) {
+			err = eachElement(value, at, func(_ int, block []byte) error {
+				m.ThinkingBlocks = append(m.ThinkingBlocks, block)
+				return nil
+			})
+		}
+	case "cache_control":
+		m.CacheControl = present(value)
+	default:
+		if !isNull(value) {
+			m.Extra = append(m.Extra, Member{name, value})
+		}
+	}
+	return err
+}
+
+func (m *messageReader) content(value []byte, at string) error {
+	switch {
+	case isNull(value):
+		return nil
+	case value[0] == '"':
+		m.Text = true
+		m.Content = append(m.Content, ChatPart{Type: "text", Text: string(unquoted(value)), Quoted: value, Raw: value})
+		return nil
+	case value[0] == '[':
+		return eachElement(value, at, func(i int, value []byte) error {
+			part, err := readPart(value, index(at, i))
+			if part.Type == "thinking" || part.Type == "redacted_thinking" { // as some clients send Anthropic's blocks back
+				m.ThinkingBlocks = append(m.ThinkingBlocks, part.Raw)
+				return err
+			}
+			m.Content = append(m.Content, part)
+			return err
+		})
+	}
+	return Invalid(at, "invalid_type", "'"+at+"' must be a string or an array of parts.")
+}
+
+// readPart reads a part of a message's content.
+func readPart(value []byte, at string) (ChatPart, error) {
+	part := ChatPart{Raw: value}
+	err := eachMember(value, at, func(name string, value []byte) (err error) {
+		switch name {
+		case "type":
+			part.Type, err = readText(value, at+".type")
+		case "text", "refusal":
+			part.Text, err = readText(value, at+"."+name)
+			part.Quoted = present(value)
+		case "image_url":
+			err = part.readImage(value, at+".image_url")
+		case "file":
+			part.File = present(value)
+		case "input_audio":
+			part.Audio = present(value)
+		case "cache_control":
+			part.CacheControl = present(value)
+		}
+		return err
+	})
+	if err == nil && part.Type == "" {
+		err = Invalid(at+".type", "missing_required_parameter", "Missing required parameter: '"+at+".type'.")
+	}
+	return part, err
+}
+
+func (p *ChatPart) readImage(value []byte, at string) (err error) {
+	if len(value) > 0 && value[0] == '"' { // not OpenAI's, but common
+		p.URL = string(unquoted(value))
+		return nil
+	}
+	return eachMember(value, at, func(name string, value []byte) (err error) {
+		switch name {
+		case "url":
+			p.URL, err = readText(value, at+".url")
+		case "detail":
+			p.Detail, err = readText(value, at+".detail")
+		}
+		return err
+	})
+}
+
+func (m *messageReader) toolCalls(value []byte, at string) error {
+	if isNull(value) {
+		return nil
+	}
+	return eachElement(value, at, func(i int, value []byte) error {
+		var call ChatToolCall
+		at := index(at, i)
+		err := eachMember(value, at, func(name string, value []byte) (err error) {
+			switch name {
+			case "id":
+				call.ID, err = readText(value, at+".id")
+			case "function":
+				err = call.readFunction(value, at+".function")
+			case "extra_content":
+				call.ExtraContent = present(value)
+			}
+			return err
+		})
+		if err == nil && call.ID == "" {
+			err = Invalid(at+".id", "missing_required_parameter", "Missing required parameter: '"+at+".id'.")
+		}
+		m.ToolCalls = append(m.ToolCalls, call)
+		return err
+	})
+}
+
+func (c *ChatToolCall) readFunction(value []byte, at string) error {
+	err := eachMember(value, at, func(name string, value []byte) (err error) {
+		switch name {
+		case "name":
+			c.Name, err = readText(value, at+".name")
+		case "arguments":
+			c.Arguments, err = readText(value, at+".arguments")
+		}
+		return err
+	})
+	if err == nil && c.Name == "" {
+		err = Invalid(at+".name", "missing_required_parameter", "Missing required parameter: '"+at+".name'.")
+	}
+	return err
+}
+
+// functionCall reads a call of the deprecated form, which has no ID: its answer goes by the name.
+func (m *messageReader) functionCall(value []byte, at string) error {
+	if isNull(value) {
+		return nil
+	}
+	var call ChatToolCall
+	err := call.readFunction(value, at)
+	call.ID = "call_" + call.Name
+	m.ToolCalls = append(m.ToolCalls, call)
+	return err
+}
+
+// text returns what a message says, its parts of text joined.
+func (m *ChatMessage) text() string {
+	if len(m.Content) == 1 {
+		return m.Content[0].Text
+	}
+	var b strings.Builder
+	for _, p := range m.Content {
+		b.WriteString(p.Text)
+	}
+	return b.String()
+}
