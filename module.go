@@ -2,6 +2,7 @@
 // registers them all:
 //
 //	http.handlers.runestone   the handler             handler/
+//	http.handlers.runestone_dashboard   the status page   dashboard/
 //	runestone                 the app that it asks    gateway/
 //	admin.api.runestone       status                  gateway/
 //	http.reverse_proxy.circuit_breakers.runestone      breaker/
@@ -16,6 +17,7 @@ package runestone
 import (
 	_ "github.com/runestone-gateway/runestone/breaker"
 	_ "github.com/runestone-gateway/runestone/caddyfile"
+	_ "github.com/runestone-gateway/runestone/dashboard"
 	_ "github.com/runestone-gateway/runestone/gateway"
 	_ "github.com/runestone-gateway/runestone/handler"
 	_ "github.com/runestone-gateway/runestone/overflow/boltqueue"

@@ -27,6 +27,7 @@ func TestModulesRegistered(t *testing.T) {
 	want := []string{
 		"admin.api.runestone",
 		"http.handlers.runestone",
+		"http.handlers.runestone_dashboard",
 		"http.reverse_proxy.circuit_breakers.runestone",
 		"runestone",
 		"runestone.policies.cost",
@@ -102,8 +103,8 @@ var mayImport = []struct {
 		"policy", "provider", "catalog", "dialect", "sse", "telemetry", "h1", "breaker", "overflow", "keys",
 	}},
 	{"handler", []string{"gateway", "provider", "dialect", "sse", "telemetry", "h1", "overflow"}},
-	{"dashboard", []string{"gateway"}},
-	{"caddyfile", []string{"gateway", "handler", "policy", "provider", "breaker", "overflow"}},
+	{"dashboard", []string{"gateway", "overflow", "telemetry"}},
+	{"caddyfile", []string{"gateway", "handler", "dashboard", "policy", "provider", "breaker", "overflow"}},
 	{"", []string{"*"}},
 	{"cmd/caddy", []string{""}},
 

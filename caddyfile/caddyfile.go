@@ -21,6 +21,8 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("runestone", parseApp)
 	httpcaddyfile.RegisterHandlerDirective("runestone", parseHandler)
 	httpcaddyfile.RegisterDirectiveOrder("runestone", httpcaddyfile.Before, "reverse_proxy")
+	httpcaddyfile.RegisterHandlerDirective("runestone_dashboard", parseDashboard)
+	httpcaddyfile.RegisterDirectiveOrder("runestone_dashboard", httpcaddyfile.Before, "reverse_proxy")
 }
 
 // parseHandler sets up the handler from Caddyfile tokens. Syntax:
@@ -75,6 +77,8 @@ type place struct {
 //		max_body <size>
 //		drain_timeout <duration>
 //		overflow off|{ ... }
+//		key <name> { ... }
+//		keys { ... }
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // option name
@@ -108,6 +112,8 @@ func (p *parser) app() block {
 		"max_body":      once(p.at("max_body", size(&p.config.MaxBody))),
 		"drain_timeout": once(p.at("drain_timeout", duration(&p.config.DrainTimeout, "a duration such as 30s or 5m"))),
 		"overflow":      once(p.at("overflow", p.overflow)),
+		"key":           many(p.key),
+		"keys":          once(p.keys),
 	}}
 }
 

@@ -341,6 +341,8 @@ func readErrorObject(data []byte, e *Error) {
 		Type    any `json:"type"`
 		Code    any `json:"code"`
 		Param   any `json:"param"`
+
+		Details json.RawMessage `json:"details"`
 	}
 	_ = json.Unmarshal(data, &o)
 	text := func(v any, or string) string {
@@ -357,4 +359,5 @@ func readErrorObject(data []byte, e *Error) {
 	e.Type = text(o.Type, e.Type)
 	e.Code = text(o.Code, "")
 	e.Param = text(o.Param, "")
+	readGoogleDetails(o.Details, e)
 }

@@ -83,6 +83,9 @@ type translator func(body []byte, t *Target) (*Translation, error)
 // translators are the pairs that are translated directly. What is not among them goes through Chat.
 var translators = map[[2]API]translator{
 	{Chat, Messages}: chatToMessages,
+	{Chat, Gemini}:   chatToGemini,
+
+	{Embeddings, GeminiEmbed}: embeddingsToGemini,
 }
 
 // Translates reports whether requests of one call can be translated to another.

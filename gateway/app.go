@@ -41,6 +41,7 @@ type App struct {
 	line        Line
 	budget      *budget
 	jobs        deferral
+	clients     clients
 	ctx         caddy.Context
 	events      *caddyevents.App // nil if it is not configured
 	announcer   *announcer       // while the app is started
@@ -76,6 +77,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.choosePassthrough()
+	if err := a.loadClients(ctx); err != nil {
+		return err
+	}
 	if err := a.loadOverflow(ctx); err != nil {
 		return err
 	}
@@ -318,6 +322,7 @@ func (a *App) Start() error {
 		s.update(a.breakerConfig(), s.up.limit)
 	}
 	a.startAnnouncing()
+	a.startClients()
 	return a.startOverflow()
 }
 
@@ -335,6 +340,7 @@ func (a *App) Cleanup() error {
 	held := a.transports
 	a.transports = nil
 	errs := []error{a.releaseOverflow()}
+	a.releaseClients()
 	for _, up := range a.upstreams {
 		up.keys.release()
 	}

@@ -56,6 +56,7 @@ func (c *Config) Check() []Problem {
 	k.aliases()
 	k.limits()
 	k.overflow()
+	k.keys()
 	return k.problems
 }
 

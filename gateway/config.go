@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/runestone-gateway/runestone/breaker"
+	"github.com/runestone-gateway/runestone/keys"
 	"github.com/runestone-gateway/runestone/overflow"
 	"github.com/runestone-gateway/runestone/policy"
 )
@@ -81,6 +82,10 @@ type Config struct {
 	// later. Without it, the defaults hold, and the queue is opened when it is first
 	// needed; with it, when the app starts.
 	Overflow *overflow.Config `json:"overflow,omitempty"`
+
+	// Keys are the API keys of clients, and what these may use. Without any, the gateway is open
+	// to everybody who reaches it.
+	Keys *keys.Config `json:"keys,omitempty"`
 }
 
 // Provider is one upstream API.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/runestone-gateway/runestone/breaker"
 	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/keys"
 	"github.com/runestone-gateway/runestone/overflow"
 	"github.com/runestone-gateway/runestone/provider"
 	"github.com/runestone-gateway/runestone/telemetry"
@@ -72,25 +73,43 @@ func restored(s *overflow.StoredRequest) (*provider.Request, *dialect.Error) {
 }
 
 // Serve implements overflow.Server.
-func (d *drainServer) Serve(ctx context.Context, s *overflow.StoredRequest, _ *overflow.Job) (*overflow.Answer, error) {
+func (d *drainServer) Serve(ctx context.Context, s *overflow.StoredRequest, job *overflow.Job) (*overflow.Answer, error) {
 	r, told := restored(s)
 	if told != nil {
 		return nil, &overflow.Failure{Status: told.Status, Body: told.Append(nil, r.API, ""), Message: "it is not what it was when it was queued: " + told.Code}
 	}
+	lease := new(keys.Lease)
+	if caller := d.app.callerOf(job.Owner); d.app.HasLimits(caller, r.Model) {
+		if refusal, admitted := d.app.Admit(ctx, lease, caller, r); !admitted {
+			return nil, overLimit(&refusal, r.API)
+		}
+	}
 	resp, err := d.app.Do(ctx, r, Patience{Background: true, PerProvider: d.perProvider})
 	if err != nil {
+		lease.Return()
 		return nil, deferred(err, r.API)
 	}
 	answer := resp.Body.(*Answer)
 	if resp.StatusCode >= http.StatusBadRequest {
 		if err := declined(resp, answer); err != nil {
 			_ = answer.Close()
+			lease.Return()
 			return nil, err
 		}
 	}
 	header := make(http.Header, len(resp.Header))
 	CopyAnswerHeader(header, resp.Header)
-	return &overflow.Answer{Status: resp.StatusCode, Header: header, Stream: answer.Streams(), Body: &drained{answer, r.API}}, nil
+	return &overflow.Answer{Status: resp.StatusCode, Header: header, Stream: answer.Streams(), Body: &drained{answer, r.API, lease}}, nil
+}
+
+// overLimit returns what a limit means to a queued request: it is run when that has room, and
+// given up if it never will.
+func overLimit(refusal *keys.Refusal, api dialect.API) error {
+	if !refusal.Never {
+		return &overflow.Unavailable{After: refusal.RetryAfter, Refused: true}
+	}
+	told := &dialect.Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "request_too_large", Param: refusal.Limit, Message: refusal.Error()}
+	return &overflow.Failure{Status: told.Status, Body: told.Append(nil, api, ""), Message: "it is larger than its limit " + refusal.Limit}
 }
 
 // deferred returns what an error of Do means to a queued request.
@@ -159,6 +178,7 @@ func declined(resp *http.Response, answer *Answer) error {
 type drained struct {
 	answer *Answer
 	api    dialect.API
+	lease  *keys.Lease
 }
 
 // Next implements overflow.Body. A stream that has reported an error has not ended well.
@@ -181,7 +201,11 @@ func (d *drained) Next() ([]byte, error) {
 }
 
 // Close implements overflow.Body.
-func (d *drained) Close() error { return d.answer.Close() }
+func (d *drained) Close() error {
+	cost, _ := d.answer.Cost()
+	Settle(d.lease, d.answer.Outcome() == telemetry.OutcomeOK, d.answer.Usage(), cost)
+	return d.answer.Close()
+}
 
 // Spent implements overflow.Body.
 func (d *drained) Spent() overflow.Spent {

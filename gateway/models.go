@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/keys"
 	"github.com/runestone-gateway/runestone/policy"
 	"github.com/runestone-gateway/runestone/provider"
 )
@@ -73,9 +74,13 @@ func (a *App) ListsItself() bool {
 // ModelList returns what clients may ask for: the configured models and aliases,
 // and, unless strict_models is set, what the providers list now, as
 // provider/model. A provider that does not answer in time is left out.
-func (a *App) ModelList(ctx context.Context, header http.Header) []json.RawMessage {
+// Those that the caller may not ask for are left out.
+func (a *App) ModelList(ctx context.Context, header http.Header, caller *keys.Caller) []json.RawMessage {
 	var list []json.RawMessage
 	for _, name := range slices.Sorted(maps.Keys(a.routes)) {
+		if a.Allowed(caller, name) != nil {
+			continue
+		}
 		entry, _ := json.Marshal(a.routes[name].object())
 		list = append(list, entry)
 	}
@@ -88,15 +93,15 @@ func (a *App) ModelList(ctx context.Context, header http.Header) []json.RawMessa
 	found := make([][]json.RawMessage, len(names))
 	var wait sync.WaitGroup
 	for i, name := range names {
-		wait.Go(func() { found[i] = a.listOf(ctx, a.upstreams[name], header) })
+		wait.Go(func() { found[i] = a.listOf(ctx, a.upstreams[name], header, caller) })
 	}
 	wait.Wait()
 	return append(list, slices.Concat(found...)...)
 }
 
 // listOf asks a provider for its models.
-func (a *App) listOf(ctx context.Context, up *upstream, header http.Header) []json.RawMessage {
-	r := &provider.Request{Method: http.MethodGet, Path: "/v1/models", Header: header}
+func (a *App) listOf(ctx context.Context, up *upstream, header http.Header, caller *keys.Caller) []json.RawMessage {
+	r := &provider.Request{API: dialect.Other, Method: http.MethodGet, Path: "/v1/models", Header: header}
 	resp, err := a.ask(ctx, r, single("", up, ""), Patience{})
 	if err != nil {
 		return nil
@@ -119,7 +124,7 @@ func (a *App) listOf(ctx context.Context, up *upstream, header http.Header) []js
 		if up != a.passthrough {
 			id = up.name + "/" + id
 		}
-		if _, own := a.routes[id]; own {
+		if _, own := a.routes[id]; own || a.Allowed(caller, id) != nil {
 			continue
 		}
 		model["id"], _ = json.Marshal(id)

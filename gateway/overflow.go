@@ -242,9 +242,9 @@ func (l *engineList) freed() {
 	}
 }
 
-// Owner returns by what name the jobs of whoever sent these headers are kept: a hash of its
-// credential, "" without one. The same key is the same owner, in whichever header it comes.
-func Owner(h http.Header) string {
+// credentialOwner returns a hash of the credential in headers, "" without one. The same key is the
+// same owner, in whichever header it comes.
+func credentialOwner(h http.Header) string {
 	credential := ""
 	if v := h["Authorization"]; len(v) > 0 {
 		credential = v[0]

@@ -161,13 +161,14 @@ func (x *exchange) postponed(resp *http.Response) (after time.Duration, ok bool)
 
 // postpone queues the request and answers with its job.
 func (x *exchange) postpone(after time.Duration) {
+	x.lease.Cancel() // it counts when it is run
 	service, err := x.app.Deferrals()
 	if err != nil {
 		x.refuse(x.queueFailed(err), telemetry.OutcomeUnavailable)
 		return
 	}
 	sub := overflow.Submission{
-		Request: gateway.Stored(&x.req), Owner: gateway.Owner(x.r.Header), IdempotencyKey: x.r.Header.Get("Idempotency-Key"),
+		Request: gateway.Stored(&x.req), Owner: x.owner(), IdempotencyKey: x.r.Header.Get("Idempotency-Key"),
 	}
 	sub.Request.Callback = x.r.Header.Get("Runestone-Callback")
 	sub.Request.Header.Set("X-Request-Id", x.id)
@@ -176,7 +177,15 @@ func (x *exchange) postpone(after time.Duration) {
 		priority := int(v[0] - '0')
 		sub.Priority = &priority
 	}
-	if x.diverts != "" {
+	if x.caller != nil {
+		best := service.Setup().Priority
+		if sub.Priority != nil {
+			best = *sub.Priority
+		}
+		best = x.caller.BestPriority(best)
+		sub.Priority = &best
+	}
+	if _, limited := x.lease.Refused(); x.diverts != "" || limited {
 		sub.Delay = after // whoever refused it has said that
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), submitLimit)
@@ -235,7 +244,7 @@ func (x *exchange) findJob() (*overflow.Service, *overflow.Job, error) {
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), findLimit)
 	defer cancel()
-	job, err := service.Find(ctx, gateway.Owner(x.r.Header), x.r.Header.Get("Idempotency-Key"), gateway.Stored(&x.req))
+	job, err := service.Find(ctx, x.owner(), x.r.Header.Get("Idempotency-Key"), gateway.Stored(&x.req))
 	return service, job, err
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/gateway"
+	"github.com/runestone-gateway/runestone/keys"
 	"github.com/runestone-gateway/runestone/provider"
 	"github.com/runestone-gateway/runestone/telemetry"
 )
@@ -59,6 +60,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterConnContext(connContext)
+		if h.Overflow == "" {
+			warnIfOpen(ctx.Logger(), h.app, server.Listen)
+		}
 	}
 	return nil
 }
@@ -73,12 +77,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	defer gateway.Enter()()
-	x := exchange{
+	x := &exchange{
 		app: h.app, diverts: h.Overflow, w: w, r: r, start: time.Now(),
 		api: gateway.APIOf(r.URL.Path), id: requestID(r),
 	}
 	if fields, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		fields.Add(zap.Object("runestone", &x))
+		fields.Add(zap.Object("runestone", x))
 	}
 	header := w.Header()
 	header["X-Request-Id"] = []string{x.id}
@@ -103,6 +107,8 @@ type exchange struct {
 	api        dialect.API
 	id         string
 
+	caller     *keys.Caller // nil without a key, where none is needed
+	lease      keys.Lease   // by which the request counts
 	req        provider.Request
 	prefers    preferences
 	deferrable bool      // a job would do as an answer
@@ -133,6 +139,10 @@ func (x *exchange) serve() {
 		x.refuse(gateway.ShuttingDown(), telemetry.OutcomeShuttingDown)
 		return
 	}
+	if told := x.identify(); told != nil {
+		x.refuse(told, telemetry.OutcomeInvalid)
+		return
+	}
 	if told := x.check(); told != nil {
 		x.refuse(told, telemetry.OutcomeInvalid)
 		return
@@ -147,6 +157,9 @@ func (x *exchange) serve() {
 	if x.req.Body != nil {
 		defer x.req.Body.Release()
 	}
+	if told == nil {
+		told = x.allowed()
+	}
 	if told != nil {
 		outcome := telemetry.OutcomeInvalid
 		if x.r.Context().Err() != nil {
@@ -155,7 +168,8 @@ func (x *exchange) serve() {
 		x.refuse(told, outcome)
 		return
 	}
-	if !x.estimate() && !x.divert() {
+	if !x.estimate() && !x.divert() && x.admit() {
+		defer x.settle()
 		x.relay(&x.req)
 	}
 }
@@ -260,7 +274,7 @@ func (x *exchange) stop() {
 		InputTokens: x.usage.Input, CachedInputTokens: x.usage.CachedInput,
 		OutputTokens: x.usage.Output, ReasoningTokens: x.usage.Reasoning,
 		Attempts: x.attempts, CostUSD: x.cost, Route: string(x.api), Provider: x.provider, Model: x.model,
-		Status: x.status, Outcome: x.outcome, Stream: x.stream,
+		Status: x.status, Outcome: x.outcome, Stream: x.stream, Key: x.keyName(),
 	}
 	if !x.asked.IsZero() {
 		e.Overhead = x.asked.Sub(x.start)

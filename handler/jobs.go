@@ -125,7 +125,7 @@ func (x *exchange) serveJobs() bool {
 		x.jobRefused(err)
 		return true
 	}
-	job, err := service.Job(x.r.Context(), gateway.Owner(x.r.Header), id)
+	job, err := service.Job(x.r.Context(), x.owner(), id)
 	if err != nil {
 		x.jobRefused(err)
 		return true
@@ -162,7 +162,7 @@ func (x *exchange) jobRefused(err error) {
 }
 
 func (x *exchange) cancelJob(service *overflow.Service, job *overflow.Job) {
-	job, err := service.Cancel(x.r.Context(), gateway.Owner(x.r.Header), job.ID)
+	job, err := service.Cancel(x.r.Context(), x.owner(), job.ID)
 	if err != nil {
 		x.jobRefused(err)
 		return

@@ -74,7 +74,7 @@ func (x *exchange) read() *dialect.Error {
 		return x.readJSON()
 	}
 	x.req.Upload, x.req.UploadLength = r.Body, r.ContentLength
-	if media == "multipart/form-data" && params["boundary"] != "" && x.app.NeedsModel() {
+	if media == "multipart/form-data" && params["boundary"] != "" && (x.app.NeedsModel() || x.caller.Restricted()) {
 		return x.peekForm(params["boundary"], x.app.MaxBodyBytes())
 	}
 	return nil

@@ -27,6 +27,7 @@ func (x *exchange) respond(resp *http.Response, answer *gateway.Answer) {
 	}
 	header := x.w.Header()
 	gateway.CopyAnswerHeader(header, resp.Header)
+	x.lease.AppendHeaders(header, x.style())
 	x.status, x.outcome = resp.StatusCode, telemetry.OutcomeOK
 	if resp.StatusCode >= http.StatusBadRequest {
 		x.outcome = telemetry.OutcomeError
@@ -140,12 +141,16 @@ func (x *exchange) serveModels() bool {
 		if !x.app.ListsItself() {
 			return false
 		}
-		x.writeJSON(map[string]any{"object": "list", "data": x.app.ModelList(x.r.Context(), x.r.Header)})
+		x.writeJSON(map[string]any{"object": "list", "data": x.app.ModelList(x.r.Context(), x.r.Header, x.caller)})
 		return true
 	}
 	name, ok := strings.CutPrefix(x.r.URL.Path, "/v1/models/")
 	if !ok {
 		return false
+	}
+	if told := x.app.Allowed(x.caller, name); told != nil {
+		x.refuse(told, telemetry.OutcomeInvalid)
+		return true
 	}
 	if model, ok := x.app.Model(name); ok {
 		x.writeJSON(model)
@@ -189,6 +194,10 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		}
 	}
 	text("error", x.cause)
+	text("key", x.keyName())
+	if x.caller != nil && len(x.caller.Metadata) > 0 {
+		_ = enc.AddReflected("metadata", x.caller.Metadata)
+	}
 	text("provider", x.provider)
 	text("model", x.req.Model)
 	text("upstream_request_id", x.upstreamID)

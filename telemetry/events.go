@@ -26,6 +26,11 @@ var (
 	Retry = declare[Retried]("retry",
 		"A call failed before the first byte and the same target is asked again, with a new connection or another credential.")
 
+	RateLimitCheck = declare[RateLimitChecked]("ratelimit.check",
+		"A request is held to the limits of its key and its model.")
+	RateLimitBlock = declare[RateLimitBlocked]("ratelimit.block",
+		"A request is refused because it is over a limit, neither queued nor let wait.")
+
 	TargetAdd = declare[TargetAdded]("target.add",
 		"A target is in use that was in none of the earlier configurations that are still open.")
 	TargetRemove = declare[TargetRemoved]("target.remove",
@@ -80,6 +85,17 @@ type RequestStopped struct {
 	Status   int    `bound:"60" doc:"The HTTP status that the client got."`
 	Outcome  string `bound:"8" doc:"What came of it: ok, error, invalid, timeout, unreachable, unavailable, canceled, shutting_down."`
 	Stream   bool   `bound:"2" doc:"Whether the answer was streamed."`
+	Key      string `bound:"configuration" doc:"The name of the client's API key, empty without one; no metric has it as a label."`
+}
+
+// RateLimitChecked is carried by ratelimit.check.
+type RateLimitChecked struct {
+	Admitted bool `bound:"2" doc:"Whether the request is within its limits."`
+}
+
+// RateLimitBlocked is carried by ratelimit.block.
+type RateLimitBlocked struct {
+	Limit string `bound:"16" doc:"The limit that was reached for longest, such as key_requests or model_tokens."`
 }
 
 // RequestRaised is carried by request.exception.

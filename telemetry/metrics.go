@@ -46,6 +46,7 @@ type metrics struct {
 	cost       *prometheus.CounterVec
 	breakers   *prometheus.GaugeVec
 	changes    *prometheus.CounterVec
+	blocked    *prometheus.CounterVec
 	waiting    prometheus.Gauge
 	waited     *prometheus.HistogramVec
 	exceptions prometheus.Counter
@@ -118,6 +119,7 @@ func newMetrics() *metrics {
 		}, []string{"provider", "model"}),
 		changes: counter("breaker_transitions_total", "Changes of circuit breakers, by the state that they changed to.",
 			"provider", "model", "state"),
+		blocked: counter("ratelimit_blocked_total", "Requests refused because they were over a limit of their key or model.", "limit"),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "runestone", Name: "line_waiting", Help: "Requests in line for a target.",
 		}),
@@ -137,12 +139,13 @@ func (m *metrics) collectors() []prometheus.Collector {
 	return append(m.overflow.collectors(),
 		m.requests, m.duration, m.overhead, m.firstToken, m.perToken, m.tokens,
 		m.streams, m.upstream, m.upstreamIn, m.failovers, m.exceptions,
-		m.retries, m.cost, m.breakers, m.changes, m.waiting, m.waited,
+		m.retries, m.cost, m.breakers, m.changes, m.blocked, m.waiting, m.waited,
 	)
 }
 
 func (m *metrics) attach() {
 	RequestStop.Attach(m.requestStop)
+	RateLimitBlock.Attach(func(e RateLimitBlocked) { m.blocked.WithLabelValues(e.Limit).Inc() })
 	RequestException.Attach(func(RequestRaised) { m.exceptions.Inc() })
 	StreamFirstToken.Attach(m.streamFirstToken)
 	StreamStop.Attach(func(e StreamStopped) { m.activeStreams(e.Provider).Dec() })

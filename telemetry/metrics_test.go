@@ -110,8 +110,8 @@ func TestMetricsCountWhatIsEmitted(t *testing.T) {
 	scrape(t, registered(t), name).expect(t, series{
 		"requests_total{model=m,outcome=ok,route=chat,status=200}":      2,
 		"requests_total{model=m,outcome=timeout,route=chat,status=504}": 1,
-		"request_duration_seconds{} count":                       3,
-		"request_duration_seconds{} sum":                         63,
+		"request_duration_seconds{} count":                              3,
+		"request_duration_seconds{} sum":                                63,
 		"tokens_total{model=m,type=input}":                              11,
 		"tokens_total{model=m,type=cached_input}":                       4,
 		"tokens_total{model=m,type=output}":                             22,
@@ -126,8 +126,8 @@ func TestMetricsCountWhatIsEmitted(t *testing.T) {
 		"upstream_request_duration_seconds{} count":                     2,
 		"upstream_request_duration_seconds{} sum":                       2,
 		"failovers_total{outcome=unreachable}":                          1,
-		"time_to_first_token_seconds{} count":                    3,
-		"time_to_first_token_seconds{} sum":                      1.5,
+		"time_to_first_token_seconds{} count":                           3,
+		"time_to_first_token_seconds{} sum":                             1.5,
 		"time_per_output_token_seconds{} count":                         1,
 		"time_per_output_token_seconds{} sum":                           0.05,
 		"streams_active{}":                                              1,
@@ -219,6 +219,7 @@ func TestMetricsAreNamedAsPrometheusWishes(t *testing.T) {
 	Retry.Emit(Retried{Provider: "linted", Outcome: OutcomeUnreachable})
 	TargetAdd.Emit(TargetAdded{Provider: "linted", Model: "m"})
 	BreakerOpen.Emit(BreakerOpened{Provider: "linted", Model: "m"})
+	RateLimitBlock.Emit(RateLimitBlocked{Limit: "key_requests"})
 	LineEnter.Emit(LineEntered{})
 	LineLeave.Emit(LineLeft{Outcome: OutcomeOK})
 	emitOverflow()

@@ -42,9 +42,12 @@ type Call struct {
 
 	// Method is POST by default, and GET without a Body.
 	Method string
-	// Path and Query are the client's.
+	// Path and Query are the client's. A call that has been translated to a dialect in which the gateway offers
+	// none has no path but an API, and says whether its answer is to be streamed.
 	Path, Query string
-	// Body is in the dialect of the path.
+	API         dialect.API
+	Stream      bool
+	// Body is in the dialect of the path, or of the API.
 	Body string
 	// Model is the target's, "" to leave the client's.
 	Model string
@@ -95,7 +98,7 @@ func (c *Case) load(t testing.TB, server string) provider.Provider {
 func (c *Call) request(t testing.TB, header http.Header, freed func()) *provider.Request {
 	t.Helper()
 	r := &provider.Request{
-		API: dialect.APIOf(c.Path), Method: c.Method, Path: c.Path, Query: c.Query, Header: header,
+		API: cmp.Or(c.API, dialect.APIOf(c.Path)), Method: c.Method, Path: c.Path, Query: c.Query, Header: header,
 	}
 	if c.Body == "" {
 		if r.Method == "" {
@@ -112,7 +115,7 @@ func (c *Call) request(t testing.TB, header http.Header, freed func()) *provider
 	if err != nil {
 		t.Fatalf("the body of the call: %v", err)
 	}
-	r.Model, r.ModelSpan, r.Stream = scan.Model, scan.ModelSpan, scan.Stream
+	r.Model, r.ModelSpan, r.Stream = scan.Model, scan.ModelSpan, scan.Stream || c.Stream
 	return r
 }
 

@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/runestone-gateway/runestone/dialect"
+	"github.com/runestone-gateway/runestone/keys"
+	"github.com/runestone-gateway/runestone/provider"
+)
+
+// clients are those who may ask, and what they may use.
+type clients struct {
+	directory *keys.Directory // nil if everybody may ask
+	limiter   *keys.Limiter   // nil if there are no limits
+	models    map[string]*keys.Limits
+}
+
+// loadTime is how long a start waits for the stored keys.
+const loadTime = 10 * time.Second
+
+// loadClients reads the keys. Without any the gateway is open.
+func (a *App) loadClients(ctx caddy.Context) error {
+	config := a.Keys
+	if config == nil {
+		return nil
+	}
+	logger := a.logger.Named("keys")
+	directory, err := keys.NewDirectory(config, keys.DirectoryOptions{Storage: ctx.Storage(), Logger: logger})
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	if !directory.Open() {
+		a.clients.directory = directory
+	}
+	if a.clients.limiter, err = keys.NewLimiter(config, keys.LimiterOptions{Logger: logger}); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	a.clients.models = config.ModelLimits
+	return nil
+}
+
+// startClients reads the stored keys, which asks the storage, and has all follow their sources.
+func (a *App) startClients() {
+	d := a.clients.directory
+	if d == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), loadTime)
+	defer cancel()
+	if err := d.Load(ctx); err != nil {
+		a.logger.Error("the stored keys could not be read, and are not accepted until they can", zap.Error(err))
+	}
+	d.Watch()
+}
+
+// releaseClients ends that.
+func (a *App) releaseClients() {
+	a.clients.directory.Close()
+	if a.clients.limiter != nil {
+		a.clients.limiter.Close()
+	}
+}
+
+// Open reports whether everybody who reaches the gateway may use it.
+func (a *App) Open() bool { return a.clients.directory == nil }
+
+// Caller returns who sent these headers: nil where no key is needed. It is false for a key that is not
+// accepted, or none, where one is.
+func (a *App) Caller(h http.Header) (*keys.Caller, bool) {
+	d := a.clients.directory
+	if d == nil {
+		return nil, true
+	}
+	caller, err := d.Lookup(keys.Presented(h))
+	return caller, err == nil
+}
+
+// Allowed refuses a name that a caller may not ask for as if nothing were behind it. A
+// caller may ask for an alias if it may for the alias or for what is behind it.
+func (a *App) Allowed(caller *keys.Caller, name string) *dialect.Error {
+	if caller.MayUse(a.namesOf(name)...) {
+		return nil
+	}
+	return unknownModel(name, "")
+}
+
+// namesOf returns a name and those that it leads to as an alias.
+func (a *App) namesOf(name string) []string {
+	names := []string{name}
+	for next, ok := a.Aliases[name]; ok; next, ok = a.Aliases[next] {
+		names = append(names, next)
+	}
+	return names
+}
+
+// HasLimits reports whether any limit may hold for a request.
+func (a *App) HasLimits(caller *keys.Caller, model string) bool {
+	if a.clients.limiter == nil {
+		return false
+	}
+	if caller != nil {
+		return true
+	}
+	for _, name := range a.namesOf(model) {
+		if a.clients.models[name] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Admit counts a request by the limits that hold for it. What it will use is estimated: its input, and the longest
+// answer that it asks for.
+func (a *App) Admit(ctx context.Context, lease *keys.Lease, caller *keys.Caller, r *provider.Request) (keys.Refusal, bool) {
+	return a.clients.limiter.Acquire(ctx, lease, keys.Ask{
+		Caller: caller, Model: a.limited(caller, r.Model), Tokens: int64(r.Needs.InputTokens + r.Needs.OutputTokens),
+	})
+}
+
+// Settle ends a request for its limits, with what it has used: if nothing was reported of one that was
+// answered, what was estimated.
+func Settle(lease *keys.Lease, answered bool, u dialect.Usage, usd float64) {
+	switch {
+	case u != (dialect.Usage{}):
+		lease.Settle(u.Input+u.Output, usd)
+	case answered:
+		lease.Settle(-1, usd)
+	default:
+		lease.Return()
+	}
+}
+
+// limited returns the name under which a model has limits: its own, or that of what it is an alias of.
+func (a *App) limited(caller *keys.Caller, model string) string {
+	for _, name := range a.namesOf(model) {
+		if a.clients.models[name] != nil || caller.LimitsModel(name) {
+			return name
+		}
+	}
+	return model
+}
+
+// ownerPrefix begins the owners of jobs that are known by their key.
+const ownerPrefix = "key:"
+
+// Owner returns by what name the jobs of a caller are kept, so that a key's jobs stay its own when it is
+// rotated. Without keys it is a hash of the credential in the headers.
+func (a *App) Owner(caller *keys.Caller, h http.Header) string {
+	if caller != nil {
+		return ownerPrefix + caller.Name
+	}
+	return credentialOwner(h)
+}
+
+// callerOf returns whose a job is, nil if it is nobody's who has a key now. Its request was accepted, so that it is
+// run in any case.
+func (a *App) callerOf(owner string) *keys.Caller {
+	name, ok := strings.CutPrefix(owner, ownerPrefix)
+	if !ok || a.clients.directory == nil {
+		return nil
+	}
+	caller, err := a.clients.directory.Named(name)
+	if err != nil {
+		return nil
+	}
+	return caller
+}
