@@ -23,11 +23,13 @@ type collector struct {
 
 	pairs     table[pair, counters]
 	providers table[string, calls]
+	keys      table[string, counters]
 	errors    journal[failure]
 	breakers  journal[transition]
 
 	mu         sync.Mutex // guards all below
 	lastPairs  map[pair]*growth
+	lastKeys   map[string]*growth
 	lastCalls  map[string]*counts
 	scopes     map[scopeID]*scope
 	perKind    map[string]int
@@ -71,7 +73,7 @@ func activeApp() *gateway.App {
 func newCollector(now time.Time, app func() *gateway.App) *collector {
 	c := &collector{
 		began: now, app: app,
-		lastPairs: make(map[pair]*growth), lastCalls: make(map[string]*counts),
+		lastPairs: make(map[pair]*growth), lastKeys: make(map[string]*growth), lastCalls: make(map[string]*counts),
 		scopes: make(map[scopeID]*scope), perKind: make(map[string]int),
 	}
 	c.errors.size, c.breakers.size = errorsKept, transitionsKept
@@ -131,23 +133,29 @@ func (c *collector) requestStop(e telemetry.RequestStopped) {
 	if fine && e.Route == string(gateway.Jobs) {
 		return
 	}
-	n := c.pairs.get(pair{e.Provider, e.Model}, boundedPair)
+	c.pairs.get(pair{e.Provider, e.Model}, boundedPair).request(&e, fine)
+	if e.Key != "" {
+		c.keys.get(e.Key, boundedName).request(&e, fine)
+	}
+	if !fine {
+		c.errors.add(failure{
+			At: time.Now().UnixMilli(), Route: e.Route, Provider: e.Provider, Model: e.Model, Key: e.Key, Status: e.Status,
+			Outcome: e.Outcome, Duration: e.Duration.Seconds(), Attempts: e.Attempts,
+		})
+	}
+}
+
+// request counts one. It is fine if it was answered as it should be, or its client left.
+func (n *counters) request(e *telemetry.RequestStopped, fine bool) {
 	n.requests.Add(1)
 	switch {
-	case e.Outcome == telemetry.OutcomeOK:
-		if e.Provider != "" {
-			n.whole.observe(e.Duration)
-		}
-	case fine:
-	default:
+	case !fine:
 		n.errors.Add(1)
 		if clientsFault(e.Status) {
 			n.refused.Add(1)
 		}
-		c.errors.add(failure{
-			At: time.Now().UnixMilli(), Route: e.Route, Provider: e.Provider, Model: e.Model, Status: e.Status,
-			Outcome: e.Outcome, Duration: e.Duration.Seconds(), Attempts: e.Attempts,
-		})
+	case e.Outcome == telemetry.OutcomeOK && e.Provider != "":
+		n.whole.observe(e.Duration)
 	}
 	n.spend(e.InputTokens, e.OutputTokens, e.CostUSD)
 }
@@ -194,7 +202,7 @@ func (c *collector) scope(id scopeID) *scope {
 	if s := c.scopes[id]; s != nil {
 		return s
 	}
-	limit := map[string]int{kindAll: 1, kindProvider: maxProviders, kindModel: maxModels, kindPair: maxPairs}[id.kind]
+	limit := map[string]int{kindAll: 1, kindProvider: maxProviders, kindModel: maxModels, kindPair: maxPairs, kindKey: maxKeys}[id.kind]
 	if c.perKind[id.kind] >= limit {
 		id.name = otherName
 		if id.kind == kindPair {
@@ -260,6 +268,16 @@ func (c *collector) count() {
 		}
 		if key.provider != "" && key.model != "" {
 			c.scope(scopeID{kindPair, key.provider, key.model}).current.add(&grown)
+		}
+	}
+	for name, n := range c.keys.all() {
+		last := c.lastKeys[name]
+		if last == nil {
+			last = new(growth)
+			c.lastKeys[name] = last
+		}
+		if grown, any := n.since(last); any {
+			c.scope(scopeID{kind: kindKey, name: name}).current.add(&grown)
 		}
 	}
 	for name, n := range c.providers.all() {

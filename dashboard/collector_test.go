@@ -47,7 +47,9 @@ func TestRequestsAreCountedByProviderAndModel(t *testing.T) {
 	c := newTest(t)
 	c.requestStop(answered("openai", "smart"))
 	c.requestStop(answered("openai", "fast"))
-	c.requestStop(answered("groq", "fast"))
+	keyed := answered("groq", "fast")
+	keyed.Key = "team-a"
+	c.requestStop(keyed)
 	c.requestStop(failed("groq", "fast", 503, telemetry.OutcomeError))
 	c.requestStop(failed("", "", 404, telemetry.OutcomeInvalid))
 	c.requestStop(failed("openai", "fast", 429, telemetry.OutcomeError))
@@ -65,6 +67,7 @@ func TestRequestsAreCountedByProviderAndModel(t *testing.T) {
 		{scopeID{kind: kindProvider, name: "openai"}, counts{requests: 4, errors: 1, input: 20, output: 60, cost: 500_000_000}},
 		{scopeID{kind: kindProvider, name: "groq"}, counts{requests: 2, errors: 1, input: 15, output: 30, cost: 750_000_000, calls: 2, failed: 1}},
 		{scopeID{kind: kindModel, name: "fast"}, counts{requests: 5, errors: 2, input: 25, output: 60, cost: 1_000_000_000}},
+		{scopeID{kind: kindKey, name: "team-a"}, counts{requests: 1, input: 10, output: 30, cost: 250_000_000}},
 		{scopeID{kindPair, "openai", "fast"}, counts{requests: 3, errors: 1, input: 10, output: 30, cost: 250_000_000}},
 	} {
 		s := c.scopes[test.id]

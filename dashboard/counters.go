@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// pair is what requests are counted by. Counting by API key as well takes a second map of
-// counters, by key, since the product of both has no useful bound.
+// pair is what requests are counted by. They are counted by API key as well, though not by key
+// and pair: that product has no useful bound.
 type pair struct{ provider, model string }
 
 // Bounds of what is counted apart. What is beyond them counts as "other".

@@ -15,6 +15,7 @@ type failure struct {
 	Route    string  `json:"route"`
 	Provider string  `json:"provider"`
 	Model    string  `json:"model"`
+	Key      string  `json:"key,omitempty"` // its name
 	Status   int     `json:"status"`
 	Outcome  string  `json:"outcome"`
 	Duration float64 `json:"seconds"`

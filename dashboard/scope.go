@@ -8,22 +8,24 @@ const (
 	minutesKept = 24 * 60
 )
 
-// Kinds of scopes. "key" is kept for API keys.
+// Kinds of scopes.
 const (
 	kindAll      = "all"
 	kindProvider = "provider"
 	kindModel    = "model"
 	kindPair     = "pair"
+	kindKey      = "key" // a client's API key, by its name
 )
 
 // scopeID says what a scope is of. Of a pair, name is its provider and model its model.
 type scopeID struct{ kind, name, model string }
 
 // Bounds of the number of scopes. One takes 165 KB, or 50 KB if it is a pair's, so that they take
-// 22 MB at most.
+// 33 MB at most.
 const (
 	maxProviders = 32
 	maxModels    = 64
+	maxKeys      = 64
 )
 
 // gauges are what was there at one moment, of the whole gateway.

@@ -216,6 +216,10 @@ func (m *messagesMaker) effortOf(effort string) error {
 		}
 		return nil
 	}
+	if m.unfinishedWithoutThinking() {
+		m.adjust("reasoning_effort")
+		return nil
+	}
 	// max_completion_tokens bounds the reasoning as well, and Anthropic's max_tokens does.
 	if m.r.MaxTokens == nil {
 		m.limit = max(m.limit, budget+defaultMaxTokens)
@@ -226,6 +230,16 @@ func (m *messagesMaker) effortOf(effort string) error {
 	}
 	m.thinking = `{"type":"enabled","budget_tokens":` + strconv.FormatInt(budget, 10) + `}`
 	return nil
+}
+
+// unfinishedWithoutThinking reports whether the model is to go on with a turn in which it has called tools and that has
+// no thinking at its start, as clients lose that which do not know it. Anthropic refuses thinking with a budget then.
+func (m *messagesMaker) unfinishedWithoutThinking() bool {
+	last := len(m.turns) - 2
+	if last < 0 || m.turns[last].role != "assistant" || len(m.turns[last+1].results) == 0 {
+		return false
+	}
+	return !signed(m.turns[last].blocks[0])
 }
 
 // thinks reports whether the model is asked to think.

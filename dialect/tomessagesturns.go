@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 )
 
@@ -136,7 +137,7 @@ func toolUse(call *ChatToolCall, at string) ([]byte, error) {
 	w := writer{b: make([]byte, 0, len(input)+100)}
 	w.open('{')
 	w.member("type", "tool_use")
-	w.member("id", call.ID)
+	w.member("id", toolID(call.ID))
 	w.member("name", call.Name)
 	w.key("input")
 	w.raw([]byte(input))
@@ -145,6 +146,24 @@ func toolUse(call *ChatToolCall, at string) ([]byte, error) {
 }
 
 func all([]byte, Span) bool { return true }
+
+// toolID returns an ID of a call in the letters that Anthropic takes, which are fewer than others make them of. It
+// is always the same for the same ID, and another for another.
+func toolID(id string) string {
+	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	if strings.Trim(id, plain) == "" {
+		return id
+	}
+	var b strings.Builder
+	for _, c := range []byte(id) {
+		if strings.IndexByte(plain, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "_%02x", c)
+		}
+	}
+	return b.String()
+}
 
 // toolMessage writes the result of a tool. One of a call that is not the assistant's latest becomes something that
 // the user says, as Anthropic refuses it otherwise.
@@ -168,7 +187,7 @@ func (m *messagesMaker) toolMessage(msg *ChatMessage, at string) error {
 	w := writer{}
 	w.open('{')
 	w.member("type", "tool_result")
-	w.member("tool_use_id", msg.ToolCallID)
+	w.member("tool_use_id", toolID(msg.ToolCallID))
 	w.key("content")
 	if msg.Text {
 		w.raw(msg.Content[0].Quoted)

@@ -36,7 +36,7 @@ func startDialectsAs(t testing.TB, as func(setup) setup, more ...string) *dialec
 			base_url %[1]s
 			api_key %[4]s
 		}
-		provider gem openai {
+		provider gem gemini {
 			base_url %[2]s
 			api_key %[4]s
 		}

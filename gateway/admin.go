@@ -19,7 +19,7 @@ func init() { caddy.RegisterModule(new(adminAPI)) }
 //
 //	GET /runestone/status   providers, models, and how many requests are open
 //
-// and what jobsAPI adds to that.
+// and what jobsAPI and keysAPI add to that.
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -41,8 +41,8 @@ func (*adminAPI) Provision(ctx caddy.Context) error {
 
 // Routes implements caddy.AdminRouter.
 func (api *adminAPI) Routes() []caddy.AdminRoute {
-	jobs := &jobsAPI{activeDeferrals}
-	return append(jobs.routes(), caddy.AdminRoute{Pattern: "/runestone/status", Handler: only(http.MethodGet, api.status)})
+	jobs, keys := &jobsAPI{activeDeferrals}, &keysAPI{activeDirectory}
+	return append(append(jobs.routes(), keys.routes()...), caddy.AdminRoute{Pattern: "/runestone/status", Handler: only(http.MethodGet, api.status)})
 }
 
 // Status is what /runestone/status answers.

@@ -18,6 +18,8 @@ const (
 	EventBreakerClose = "runestone_breaker_close"
 	// EventOverflowDiscard has kind and reason.
 	EventOverflowDiscard = "runestone_overflow_discard"
+	// EventKey has key and change: created, rotated or revoked.
+	EventKey = "runestone_key"
 	// EventHealth has component and healthy.
 	EventHealth = "runestone_health"
 )
@@ -55,6 +57,9 @@ var attachAnnouncer = sync.OnceFunc(func() {
 	})
 	telemetry.OverflowDiscard.Attach(func(e telemetry.OverflowDiscarded) {
 		announce(EventOverflowDiscard, map[string]any{"kind": e.Kind, "reason": e.Reason})
+	})
+	telemetry.KeyRotate.Attach(func(e telemetry.KeyChanged) {
+		announce(EventKey, map[string]any{"key": e.Key, "change": e.Change})
 	})
 	telemetry.HealthCheck.Attach(func(e telemetry.HealthChecked) {
 		announce(EventHealth, map[string]any{"component": e.Component, "healthy": e.Healthy})

@@ -66,6 +66,10 @@ func (t *attempt) do() (*http.Response, error) {
 	t.call.status = resp.StatusCode
 	t.call.progress()
 	if resp.StatusCode >= http.StatusMultipleChoices {
+		if err := t.understand(resp); err != nil {
+			_ = resp.Body.Close()
+			return nil, err
+		}
 		if err := t.refused(resp); err != nil {
 			_ = resp.Body.Close()
 			return nil, err

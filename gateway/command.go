@@ -55,7 +55,7 @@ answers.`,
 			status.Flags().StringP("address", "", "", "Address of the administration API listener (if --config is not used)")
 			status.Flags().StringP("config", "c", "", "Configuration file (if --address is not used)")
 			status.Flags().StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
-			cmd.AddCommand(status, newJobsCommand())
+			cmd.AddCommand(status, newJobsCommand(), newKeysCommand())
 		},
 	})
 }
@@ -66,7 +66,7 @@ func printStatus(flags caddycmd.Flags) (int, error) {
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("finding the admin endpoint's address: %w", err)
 	}
-	text, err := askAdmin(address, http.MethodGet, "/runestone/status")
+	text, err := askAdmin(address, http.MethodGet, "/runestone/status", nil)
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}

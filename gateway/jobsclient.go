@@ -35,10 +35,10 @@ func (e *adminError) Error() string {
 func (e *adminError) Unwrap() error { return e.err }
 
 // askAdmin returns what the admin endpoint at address answers. If that is an error, so
-// is the error: an *adminError.
-func askAdmin(address, method, uri string) ([]byte, error) {
+// is the error: an *adminError. body is sent with it, if there is one.
+func askAdmin(address, method, uri string, body io.Reader) ([]byte, error) {
 	// The client behind this is used once, so that its connection is to be closed.
-	res, err := caddycmd.AdminAPIRequest(address, method, uri, http.Header{"Connection": {"close"}}, nil)
+	res, err := caddycmd.AdminAPIRequest(address, method, uri, http.Header{"Connection": {"close"}}, body)
 	if err != nil {
 		// The error has no type, but there is a status in it if there was an answer.
 		var status int
@@ -63,7 +63,7 @@ func askAdmin(address, method, uri string) ([]byte, error) {
 
 // askJobs reads what the jobs API at address answers into v, and returns it as it came.
 func askJobs(address, method, uri string, v any) ([]byte, error) {
-	text, err := askAdmin(address, method, uri)
+	text, err := askAdmin(address, method, uri, nil)
 	if err != nil {
 		return nil, err
 	}

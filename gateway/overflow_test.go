@@ -7,7 +7,7 @@ import (
 
 func TestAnOwnerIsTheSameWhicheverWayItsKeyComes(t *testing.T) {
 	t.Parallel()
-	of := func(name, value string) string { return Owner(http.Header{name: {value}}) }
+	of := func(name, value string) string { return credentialOwner(http.Header{name: {value}}) }
 	same := of("Authorization", "Bearer sk-1")
 	for name, got := range map[string]string{
 		"another case of the scheme": of("Authorization", "bearer sk-1"),
@@ -20,7 +20,7 @@ func TestAnOwnerIsTheSameWhicheverWayItsKeyComes(t *testing.T) {
 	}
 	for name, got := range map[string]string{
 		"another key":    of("Authorization", "Bearer sk-2"),
-		"no key":         Owner(http.Header{}),
+		"no key":         credentialOwner(http.Header{}),
 		"an empty one":   of("X-Api-Key", " "),
 		"another scheme": of("Authorization", "Basic sk-1"),
 	} {

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/provider"
@@ -143,6 +145,34 @@ func (t *attempt) translatedWhole(resp *http.Response) (source, error) {
 	resp.Header["Content-Type"] = []string{"application/json"}
 	resp.ContentLength = int64(len(text))
 	return &wholeAnswer{buf: out, text: text, body: resp.Body}, nil
+}
+
+// understand reads an error in another dialect for what the status and the headers of others say: Google tells in the
+// body how long to wait, and that a key is wrong. The body can be read once more.
+func (t *attempt) understand(resp *http.Response) error {
+	if t.translation == nil || resp.StatusCode < http.StatusBadRequest {
+		return nil
+	}
+	buf, err := t.readWhole(resp, maxErrorBody)
+	if err != nil {
+		return err
+	}
+	text := bytes.Clone(buf.B)
+	buf.Free()
+	told := dialect.UpstreamError(resp.StatusCode, text)
+	if resp.StatusCode == http.StatusBadRequest && told.Code == "invalid_api_key" {
+		resp.StatusCode = http.StatusUnauthorized
+	}
+	if told.RetryAfter > 0 && len(resp.Header["Retry-After"]) == 0 {
+		seconds := (told.RetryAfter + time.Second - 1) / time.Second
+		resp.Header["Retry-After"] = []string{strconv.Itoa(int(seconds))}
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{bytes.NewReader(text), resp.Body}
+	resp.ContentLength = int64(len(text))
+	return nil
 }
 
 // translatedError puts the error of a provider into the client's dialect.

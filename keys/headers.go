@@ -51,7 +51,8 @@ const longestRetry = 60 * time.Second
 //
 // A lease without limits has no fields.
 func (l *Lease) AppendHeaders(h http.Header, style Style) {
-	var w fieldWriter
+	var space [1024]byte
+	w := fieldWriter{buffer: space[:0]}
 	for i, kind := range [...]Kind{Requests, Tokens} {
 		c := l.tightest(kind)
 		if c == nil {
@@ -202,17 +203,11 @@ type fieldWriter struct {
 		name       string
 		start, end int
 	}
-	n     int
-	space [1024]byte
+	n int
 }
 
 // text returns what the next value is to be appended to.
-func (w *fieldWriter) text() []byte {
-	if w.buffer == nil {
-		w.buffer = w.space[:0]
-	}
-	return w.buffer
-}
+func (w *fieldWriter) text() []byte { return w.buffer }
 
 // set sets a field to what was appended to text.
 func (w *fieldWriter) set(name string, text []byte) { w.setPart(name, text, len(w.buffer), len(text)) }

@@ -240,7 +240,7 @@ func benchLimiter(b *testing.B) (*Limiter, []*Caller) {
 		callers[i] = keyWith(strings.Repeat("k", 8)+fmt.Sprint(i), limits, map[string]*Limits{"own": limits})
 		for _, m := range []string{"own", "shared"} {
 			l.Acquire(b.Context(), &lease, Ask{Caller: callers[i], Model: m})
-			lease.Cancel()
+			lease.Return()
 		}
 	}
 	return l, callers

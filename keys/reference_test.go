@@ -161,6 +161,9 @@ func (w *world) ask(tokens, usd int64) {
 	}
 	tr := &trial{lease: new(Lease), tokens: tokens, usd: usd, at: now}
 	refusal, admitted := w.limiter.Acquire(context.Background(), tr.lease, Ask{Caller: w.caller, Tokens: tokens, USD: float64(usd) / 1e9})
+	if r := w.limiter.remote; r != nil && r.away.Load() != 0 {
+		w.t.Fatal("Redis was not asked, or has not understood")
+	}
 	if admitted != ok {
 		w.t.Fatalf("admitted %t, want %t (waits %v, refusal %v)", admitted, ok, waits, refusal)
 	}

@@ -57,7 +57,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // withTime has the scripts take the time from a key instead of the clock, and nothing expire by the clock.
 func withTime(text string) string {
 	text = strings.Replace(text, serverTime, "cjson.decode(call('GET', 'now'))", 1)
-	return strings.ReplaceAll(text, "call('PEXPIRE',", "math.max(0,")
+	return strings.ReplaceAll(text, "call('PEXPIRE',", "tostring(")
 }
 
 func TestRedisDoesWhatALogOfAllUsageWould(t *testing.T) {

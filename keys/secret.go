@@ -84,6 +84,9 @@ type digest [sha256.Size]byte
 // String returns the fingerprint.
 func (d digest) String() string { return d.fingerprint() }
 
+// GoString returns the fingerprint.
+func (d digest) GoString() string { return d.fingerprint() }
+
 // digestOf allocates nothing for a secret of usual length.
 func digestOf(secret string) digest {
 	var buffer [128]byte

@@ -21,7 +21,7 @@ func TestEveryEventIsDeclaredOnce(t *testing.T) {
 	t.Parallel()
 	want := []string{
 		"request.start", "request.stop", "request.exception", "stream.first_token", "stream.stop",
-		"provider.request.start", "provider.request.stop", "failover", "retry", "ratelimit.check", "ratelimit.block", "target.add", "target.remove",
+		"provider.request.start", "provider.request.stop", "failover", "retry", "ratelimit.check", "ratelimit.block", "key.rotate", "target.add", "target.remove",
 		"breaker.open", "breaker.half_open", "breaker.close", "line.enter", "line.leave",
 		"overflow.enqueue", "overflow.drain.start", "overflow.drain.stop", "overflow.rescue", "overflow.discard",
 		"overflow.callback", "overflow.depth", "overflow.age", "health.check",

@@ -31,6 +31,9 @@ var (
 	RateLimitBlock = declare[RateLimitBlocked]("ratelimit.block",
 		"A request is refused because it is over a limit, neither queued nor let wait.")
 
+	KeyRotate = declare[KeyChanged]("key.rotate",
+		"A stored API key is made, given a new secret, or revoked, here.")
+
 	TargetAdd = declare[TargetAdded]("target.add",
 		"A target is in use that was in none of the earlier configurations that are still open.")
 	TargetRemove = declare[TargetRemoved]("target.remove",
@@ -58,6 +61,13 @@ const (
 	OutcomeCanceled     = "canceled"      // the client left
 	OutcomeShuttingDown = "shutting_down" // the process is exiting
 	OutcomeUnavailable  = "unavailable"   // no target could take it, nor did one in time
+)
+
+// What can become of a key.
+const (
+	KeyCreated = "created"
+	KeyRotated = "rotated"
+	KeyRevoked = "revoked"
 )
 
 // RequestStarted is carried by request.start.
@@ -141,6 +151,12 @@ type FailedOver struct {
 type Retried struct {
 	Provider string `bound:"configuration" doc:"The provider that is asked again."`
 	Outcome  string `bound:"8" doc:"How the call failed, as in request.stop."`
+}
+
+// KeyChanged is carried by key.rotate.
+type KeyChanged struct {
+	Key    string `bound:"configuration" doc:"The name of the key."`
+	Change string `bound:"3" doc:"What has become of it: created, rotated, revoked."`
 }
 
 // TargetAdded is carried by target.add.

@@ -3,7 +3,7 @@
 import { byId, setText, setAttribute } from './dom.js';
 import { announceChanges, say, toast } from './announce.js';
 import { buildCharts, buildTiles, drawCharts, drawTiles } from './figures.js';
-import { drawBreakers, drawErrors, drawModels, drawProviders } from './tables.js';
+import { drawBreakers, drawErrors, drawKeys, drawModels, drawProviders } from './tables.js';
 import { drawQueue } from './queue.js';
 import { scopeOf } from './places.js';
 import { span as longSpan, clock } from './format.js';
@@ -27,7 +27,7 @@ function readPlace() {
 	try {
 		name = decodeURIComponent(rest.join('/'));
 	} catch { /* not a name: everything */ }
-	return (kind === 'provider' || kind === 'model') && name ? { kind, name } : { kind: 'all', name: '' };
+	return ['provider', 'model', 'key'].includes(kind) && name ? { kind, name } : { kind: 'all', name: '' };
 }
 
 function showPlace() {
@@ -36,11 +36,12 @@ function showPlace() {
 	setText(byId('title'), all ? 'Overview' : name);
 	document.title = all ? 'Runestone' : `${name} · Runestone`;
 	byId('place').hidden = all;
-	setText(byId('place-kind'), kind === 'provider' ? 'Provider' : 'Model');
+	setText(byId('place-kind'), { provider: 'Provider', model: 'Model', key: 'API key' }[kind] ?? '');
 	byId('s-providers').hidden = !all;
-	byId('s-breakers').hidden = kind === 'model';
+	const narrow = kind === 'model' || kind === 'key';
+	byId('s-breakers').hidden = narrow;
 	byId('s-queue').hidden = !all;
-	byId('s-models').hidden = kind === 'model';
+	byId('s-models').hidden = narrow;
 }
 
 // historyOf gets what was before the page was opened. Answers that come too late are for another place.
@@ -98,6 +99,7 @@ function draw() {
 		drawProviders(state);
 		drawBreakers(state, shown);
 		drawModels(state);
+		drawKeys(state);
 		drawQueue(state);
 		drawErrors(state);
 		const names = { pass: ['good', 'healthy'], warn: ['warn', 'degraded'], fail: ['bad', 'not ready'] };

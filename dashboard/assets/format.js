@@ -40,6 +40,7 @@ export function dollars(usd) {
 	if (usd < 0.0001) return '<$0.0001';
 	if (usd < 0.1) return `$${usd.toFixed(4)}`;
 	if (usd < 1) return `$${usd.toFixed(3)}`;
+	if (usd >= 100 && usd < 1e5) return `$${whole.format(usd)}`;
 	return usd < 10000 ? `$${two.format(usd)}` : `$${compact.format(usd)}`;
 }
 

@@ -75,7 +75,7 @@ function describeKey(key) {
 }
 
 export function drawBreakers({ tick, place, transitions }, range) {
-	if (place.kind === 'model') return;
+	if (place.kind === 'model' || place.kind === 'key') return;
 	const targets = tick.targets.filter((t) => (place.kind === 'all' || t.provider === place.name) && tells(t, tick.targets, transitions));
 	const since = Math.max(range.from, tick.began);
 	setText(byId('breakers-span'), `the last ${span((range.to - range.from) / 1000)}`);
@@ -86,7 +86,7 @@ export function drawBreakers({ tick, place, transitions }, range) {
 		return [
 			{ text: targetName(t), title: targetName(t) },
 			paused && t.breaker.state === 'closed' ? pill('warn', `paused ${span(t.breaker.paused_for_seconds)}`, 'The provider has asked for a pause.')
-				: pill(look, wait ? `${word}, ${wait}` : word),
+				: pill(look, wait ? `${word}, ${span(t.breaker.open_for_seconds)}` : word, wait),
 			(td) => strip(td, t, transitions, range, since),
 			{ text: t.breaker.calls ? `${t.breaker.failures} of ${t.breaker.calls}` : nothing, class: t.breaker.failures > 0 ? 'warn' : '' },
 			t.limit ? `${t.in_flight} of ${t.limit}` : count(t.in_flight),
@@ -139,7 +139,7 @@ function strip(td, target, transitions, range, since) {
 }
 
 export function drawModels({ tick, place }) {
-	if (place.kind === 'model') return;
+	if (place.kind === 'model' || place.kind === 'key') return;
 	const per = Math.max(1, Math.min(60, (tick.now - tick.began) / 1000));
 	const all = place.kind === 'all';
 	const models = tick.scopes.filter((s) => (all ? s.kind === 'model' : s.kind === 'pair' && s.name === place.name))
@@ -149,6 +149,17 @@ export function drawModels({ tick, place }) {
 		link('model', s.model ?? s.name), rate(s.minute.requests / per),
 		{ text: percent(s.minute.errors, s.minute.requests), class: s.minute.errors > 0 ? 'bad' : '' },
 		seconds(s.minute.first_token[1]), count(s.total.input), count(s.total.output), s.total.cost ? dollars(s.total.cost) : nothing,
+	]);
+}
+
+export function drawKeys({ tick, place }) {
+	const per = Math.max(1, Math.min(60, (tick.now - tick.began) / 1000));
+	const keys = tick.scopes.filter((s) => s.kind === 'key').sort((a, b) => b.total.cost - a.total.cost || b.total.requests - a.total.requests);
+	byId('s-keys').hidden = keys.length === 0 || place.kind !== 'all';
+	rows(byId('keys'), keys, (s) => s.name, (s) => [
+		link('key', s.name), rate(s.minute.requests / per),
+		{ text: percent(s.minute.errors, s.minute.requests), class: s.minute.errors > 0 ? 'bad' : '' },
+		seconds(s.minute.whole[1]), count(s.total.input), count(s.total.output), s.total.cost ? dollars(s.total.cost) : nothing,
 	]);
 }
 
@@ -163,6 +174,6 @@ export function drawErrors({ errors, place }) {
 	}));
 	rows(byId('errors'), shown, (e) => keys.get(e), (e) => [
 		clock(e.at), { text: e.status ? String(e.status) : nothing, class: e.status >= 400 && e.status < 500 && e.status !== 429 ? 'warn' : 'bad' },
-		e.code ? `${e.outcome}: ${e.code}` : e.outcome, e.provider || nothing, { text: e.model || nothing, class: 'cut', title: e.model }, e.route, seconds(e.seconds), String(e.attempts),
+		e.code ? `${e.outcome}: ${e.code}` : e.outcome, e.provider || nothing, { text: e.model || nothing, class: 'cut', title: e.model }, e.key || nothing, e.route, seconds(e.seconds), String(e.attempts),
 	]);
 }

@@ -11,9 +11,12 @@ const plan = [
 const questions = ['Why is the sky blue?', 'Summarize the minutes of the meeting in three sentences, and say who does what by when.',
   'Translate this to German: the quick brown fox jumps over the lazy dog.', 'Write a haiku about circuit breakers.'];
 
+const { KEY_SEARCH, KEY_SUPPORT, KEY_RESEARCH } = process.env;
+const keys = [KEY_SEARCH, KEY_SUPPORT, KEY_SEARCH, KEY_RESEARCH, KEY_SEARCH, KEY_SUPPORT];
+let asked = 0;
 const ask = (model, prompt, stream, headers = {}) => fetch(`${base}/v1/chat/completions`, {
   method: 'POST',
-  headers: { 'content-type': 'application/json', ...headers },
+  headers: { 'content-type': 'application/json', authorization: `Bearer ${keys[asked++ % keys.length]}`, ...headers },
   body: JSON.stringify({ model, stream, messages: [{ role: 'user', content: prompt }] }),
 }).then((r) => r.arrayBuffer()).catch(() => {});
 
