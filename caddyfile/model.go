@@ -36,7 +36,7 @@ func (p *parser) model(d *caddyfile.Dispenser) error {
 // target reads one target of m. A model may hold slashes, a provider's name not. Syntax:
 //
 //	target <provider>/<model> {
-//		price        <input> <output> [<cached input>]
+//		price        <input> <output> [<cached input> [<cache write>]]
 //		capabilities <name>...
 //		weight       <count>
 //		context      <tokens>
@@ -75,8 +75,12 @@ func price(t *policy.Target) parseFunc {
 			t.Price.CachedInput = new(float64)
 			return usd(t.Price.CachedInput)(arg)
 		}
-		return values("USD per million tokens, of input, output and perhaps cached input, such as 3.00 15.00 0.30", 2,
-			usd(&t.Price.Input), usd(&t.Price.Output), cached)(d)
+		written := func(arg string) bool {
+			t.Price.CacheWrite = new(float64)
+			return usd(t.Price.CacheWrite)(arg)
+		}
+		return values("USD per million tokens, of input, output and perhaps cached input and what is put into the cache, such as 3.00 15.00 0.30 3.75", 2,
+			usd(&t.Price.Input), usd(&t.Price.Output), cached, written)(d)
 	}
 }
 

@@ -29,6 +29,9 @@ type Model struct {
 	// CachedInput is the price of input that the provider had in its cache, nil when it has none
 	// or it is not known.
 	CachedInput *float64 `json:"cached_input"`
+	// CacheWrite is the price of input that the provider puts into its cache, nil when that costs no more than
+	// other input.
+	CacheWrite *float64 `json:"cache_write"`
 
 	// Context is how many tokens input and output may have together.
 	Context int `json:"context"`
@@ -104,6 +107,10 @@ func trimVersion(name, version string) (base string, ok bool) {
 	return name[:at], true
 }
 
+// anthropicCacheWrite is what Anthropic charges, as a part of the price of input, for putting input into its
+// cache for five minutes (platform.claude.com/docs/en/about-claude/pricing).
+const anthropicCacheWrite = 1.25
+
 //go:embed models.json
 var file []byte
 
@@ -134,6 +141,10 @@ var catalog = sync.OnceValue(func() *index {
 		byName := map[string]*Model{}
 		for i, entry := range p.Models {
 			models[i] = entry.Model
+			if p.ID == "anthropic" && entry.CacheWrite == nil {
+				write := entry.Input * anthropicCacheWrite
+				models[i].CacheWrite = &write
+			}
 			for _, name := range entry.Capabilities {
 				models[i].Capabilities |= provider.ParseCapability(name)
 			}

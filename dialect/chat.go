@@ -86,6 +86,9 @@ type (
 		Content   string
 		Refusal   string
 		Reasoning string // reasoning_content or reasoning
+		// ContentJSON and ReasoningJSON are the two as they were written, with their quotes, which saves
+		// quoting them once more. They are nil where there is no such string.
+		ContentJSON, ReasoningJSON json.RawMessage
 		// ThinkingBlocks is an extension: Anthropic's blocks, or their signatures.
 		ThinkingBlocks []json.RawMessage
 		ToolCalls      []ChatToolDelta
@@ -95,6 +98,8 @@ type (
 	ChatToolDelta struct {
 		Index int // -1 where there was none
 		ChatToolCall
+		// ArgumentsJSON are the arguments as they were written, with their quotes, nil if there is no such string.
+		ArgumentsJSON json.RawMessage
 	}
 
 	// ChatChoice is an answer, or an event's part of it.
@@ -109,9 +114,12 @@ type (
 		ID, Model, ServiceTier string
 		Created                json.RawMessage
 		Choices                []ChatChoice
+		HasChoices             bool // there is an array of choices, if an empty one
 		Usage                  Usage
 		HasUsage               bool
-		// Error is what it reports as an error.
+		// Error is what it reports as an error, with the status that it would have had.
 		Error *Error
+
+		walk *chatWalk
 	}
 )

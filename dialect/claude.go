@@ -56,8 +56,29 @@ func (c claude) adaptiveOnly() bool {
 	return c.version >= 50 || c.family == "opus" && c.version >= 47
 }
 
+// eitherSampling reports whether it takes temperature or top_p, and not both.
+func (c claude) eitherSampling() bool { return c.version >= 41 }
+
 // thinkingBudgets are the tokens that efforts stand for where thinking has a budget. Anthropic takes no
 // fewer than 1024.
 var thinkingBudgets = map[string]int64{
 	"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384,
+}
+
+// personal reports whether a user's ID looks like an e-mail address or a phone number, which Anthropic
+// refuses.
+func personal(user string) bool {
+	if strings.Contains(user, "@") {
+		return true
+	}
+	digits := 0
+	for _, r := range user {
+		switch {
+		case '0' <= r && r <= '9':
+			digits++
+		case !strings.ContainsRune("+-. ()", r):
+			return false
+		}
+	}
+	return digits >= 7 && digits <= 15 && strings.ContainsAny(user, "+-. (")
 }

@@ -56,8 +56,9 @@ type schemaWriter struct {
 	root    []byte // the whole schema, to which references refer
 	at      string
 	ordered bool
-	limit   int      // the length at which the schemas are too large
-	scanned *int     // bytes read for the request's schemas
+	limit   int  // the length at which the schemas are too large
+	scanned *int // bytes read for the request's schemas
+	targets map[string][]byte
 	refs    []string // being followed
 	lossy   bool     // something has been left out that restricts
 }
@@ -210,21 +211,37 @@ func (s *schemaWriter) follow(value []byte, is *jsonSchema) error {
 	if slices.Contains(s.refs, ref) {
 		return Invalid(s.at, "unsupported_parameter", "'"+s.at+"' has a schema that contains itself, which this model does not take.")
 	}
-	if err := s.reads(len(s.root)); err != nil {
-		return err
+	target, ok := s.targets[ref]
+	if !ok {
+		if err := s.reads(len(s.root)); err != nil {
+			return err
+		}
+		target = s.find(pointer)
+		if s.targets == nil {
+			s.targets = make(map[string][]byte)
+		}
+		s.targets[ref] = target
 	}
-	target := s.root
-	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
-		if pointer == "" {
-			break
-		}
-		step = strings.ReplaceAll(strings.ReplaceAll(step, "~1", "/"), "~0", "~")
-		if target = stepInto(target, step); target == nil {
-			return Invalid(s.at, "invalid_value", "'"+s.at+"' refers to a schema that is not there.")
-		}
+	if target == nil {
+		return Invalid(s.at, "invalid_value", "'"+s.at+"' refers to a schema that is not there.")
 	}
 	s.refs = append(s.refs, ref)
 	return s.read(target, is)
+}
+
+// find returns what a JSON pointer points to, nil if there is nothing.
+func (s *schemaWriter) find(pointer string) []byte {
+	target := s.root
+	if pointer == "" {
+		return target
+	}
+	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		step = strings.ReplaceAll(strings.ReplaceAll(step, "~1", "/"), "~0", "~")
+		if target = stepInto(target, step); target == nil {
+			return nil
+		}
+	}
+	return target
 }
 
 // stepInto returns a member of an object or an element of an array, nil if there is none.

@@ -18,7 +18,7 @@ func schemaRequest(schema string) []byte {
 
 func TestSchemasForOldModels(t *testing.T) {
 	t.Parallel()
-	const any = `{"anyOf":[{"type":"STRING"},{"type":"NUMBER"},{"type":"BOOLEAN"}]}`
+	const whatever = `{"anyOf":[{"type":"STRING"},{"type":"NUMBER"},{"type":"BOOLEAN"}]}`
 	for _, test := range []struct {
 		name, schema, want string // of the property a
 		lossy              bool
@@ -45,11 +45,11 @@ func TestSchemasForOldModels(t *testing.T) {
 		{"formats that are known", `{"type":"string","format":"date-time"}`, `{"type":"STRING","format":"date-time"}`, false},
 		{"formats that are not", `{"type":"string","format":"uri"}`, `{"type":"STRING"}`, true},
 		{"an array", `{"type":"array","items":{"type":"string"},"minItems":1}`, `{"type":"ARRAY","minItems":1,"items":{"type":"STRING"}}`, false},
-		{"an array of anything", `{"type":"array"}`, `{"type":"ARRAY","items":` + any + `}`, true},
+		{"an array of anything", `{"type":"array"}`, `{"type":"ARRAY","items":` + whatever + `}`, true},
 		{"a tuple", `{"type":"array","prefixItems":[{"type":"string"},{"type":"number"}]}`, `{"type":"ARRAY","items":{"anyOf":[{"type":"STRING"},{"type":"NUMBER"}]}}`, true},
-		{"a tuple in the old way", `{"items":[{"type":"string"}]}`, `{"type":"ARRAY","items":` + any + `}`, true},
-		{"anything", `{"description":"d"}`, any, true},
-		{"anything in short", `true`, any, true},
+		{"a tuple in the old way", `{"items":[{"type":"string"}]}`, `{"type":"ARRAY","items":` + whatever + `}`, true},
+		{"anything", `{"description":"d"}`, whatever, true},
+		{"anything in short", `true`, whatever, true},
 		{"an object of anything", `{"type":"object"}`, `{"type":"OBJECT"}`, false},
 		{"a map", `{"type":"object","additionalProperties":{"type":"string"}}`, `{"type":"OBJECT"}`, true},
 		{"no type, but properties", `{"properties":{"b":{"type":"string"}},"required":["b","c"]}`, `{"type":"OBJECT","properties":{"b":{"type":"STRING"}},"required":["b"]}`, false},
@@ -102,13 +102,13 @@ func TestSchemasThatOldModelsDoNotTake(t *testing.T) {
 		"a definition in nothing":           `{"properties":{"a":{"$ref":"#/properties/b/c/0"},"b":{"c":5}}}`,
 		"a definition elsewhere":            `{"properties":{"a":{"$ref":"https://h/schema.json"}}}`,
 		"a schema that is none":             `{"properties":{"a":7}}`,
-		"properties that are none":          `{"properties":[]}`,
+		"properties that are none":          `{"properties":{"a":{"properties":[]}}}`,
 		"alternatives that are none":        `{"properties":{"a":{"anyOf":{}}}}`,
 		"an alternative that is none":       `{"properties":{"a":{"anyOf":[1,2]}}}`,
 		"an only alternative that is none":  `{"properties":{"a":{"anyOf":[1]}}}`,
 		"definitions that grow beyond all":  explosion(40, `"properties":{"x":{"$ref":"#/$defs/%[1]d"},"y":{"$ref":"#/$defs/%[1]d"}}`),
 		"alternatives that grow beyond all": explosion(40, `"anyOf":[{"$ref":"#/$defs/%[1]d"},{"$ref":"#/$defs/%[1]d"}]`),
-		"definitions that are read too often": `{"properties":{` + strings.TrimSuffix(strings.Repeat(`"a":{"$ref":"#/$defs/a"},`, 1)+many(5000, `"a%d":{"$ref":"#/$defs/a"},`), ",") +
+		"definitions that are read too often": `{"properties":{` + many(5000, `"a%d":{"$ref":"#/$defs/a"}`) +
 			`},"$defs":{"a":{"type":"string","description":"` + strings.Repeat("x", 100_000) + `"}}}`,
 	} {
 		start := time.Now()
@@ -125,20 +125,18 @@ func TestSchemasThatOldModelsDoNotTake(t *testing.T) {
 
 // explosion is a schema with n definitions, each of which refers to the next twice.
 func explosion(n int, body string) string {
-	return `{` + fmt.Sprintf(body, 1) + `,"$defs":{` + strings.TrimSuffix(func() string {
-		var b strings.Builder
-		for i := 1; i < n; i++ {
-			fmt.Fprintf(&b, `"%d":{%s},`, i, fmt.Sprintf(body, i+1))
-		}
-		fmt.Fprintf(&b, `"%d":{"type":"string"},`, n)
-		return b.String()
-	}(), ",") + `}}`
+	var b strings.Builder
+	for i := 1; i < n; i++ {
+		fmt.Fprintf(&b, `"%d":{%s},`, i, fmt.Sprintf(body, i+1))
+	}
+	return fmt.Sprintf(`{%s,"$defs":{%s"%d":{"type":"string"}}}`, fmt.Sprintf(body, 1), b.String(), n)
 }
 
+// many is a text n times, each with its number, with commas between.
 func many(n int, format string) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, format, i)
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(format, i)
 	}
-	return b.String()
+	return strings.Join(all, ",")
 }

@@ -232,16 +232,6 @@ func (m *messagesMaker) effortOf(effort string) error {
 	return nil
 }
 
-// unfinishedWithoutThinking reports whether the model is to go on with a turn in which it has called tools and that has
-// no thinking at its start, as clients lose that which do not know it. Anthropic refuses thinking with a budget then.
-func (m *messagesMaker) unfinishedWithoutThinking() bool {
-	last := len(m.turns) - 2
-	if last < 0 || m.turns[last].role != "assistant" || len(m.turns[last+1].results) == 0 {
-		return false
-	}
-	return !signed(m.turns[last].blocks[0])
-}
-
 // thinks reports whether the model is asked to think.
 func (m *messagesMaker) thinks() bool {
 	return m.thinking != "" && !strings.Contains(m.thinking, `"disabled"`)
@@ -325,6 +315,10 @@ func (m *messagesMaker) writeSampling() error {
 	for _, p := range []Member{{"top_p", m.r.TopP}, {"top_k", m.topK}} {
 		switch {
 		case p.Value == nil:
+		case p.Name == "top_p" && m.r.Temperature != nil && m.model.eitherSampling():
+			if string(p.Value) != "1" {
+				m.adjust(p.Name)
+			}
 		case none && !(p.Name == "top_p" && string(p.Value) == "1"):
 			m.adjust(p.Name)
 		case !none:
@@ -348,7 +342,7 @@ func (m *messagesMaker) writeOutputConfig() {
 		m.w.open('{')
 		m.w.member("type", "json_schema")
 		m.w.key("schema")
-		m.w.raw(m.format)
+		m.w.raw(claudeSchema(m.format))
 		m.w.close('}')
 	}
 	m.w.close('}')
@@ -394,22 +388,4 @@ func (m *messagesMaker) writeRest() {
 	default:
 		m.adjust("service_tier")
 	}
-}
-
-// personal reports whether a user's ID looks like an e-mail address or a phone number, which Anthropic
-// refuses.
-func personal(user string) bool {
-	if strings.Contains(user, "@") {
-		return true
-	}
-	digits := 0
-	for _, r := range user {
-		switch {
-		case '0' <= r && r <= '9':
-			digits++
-		case !strings.ContainsRune("+-. ()", r):
-			return false
-		}
-	}
-	return digits >= 7 && digits <= 15 && strings.ContainsAny(user, "+-. (")
 }

@@ -63,8 +63,13 @@ func (m *messagesMaker) writeTool(t *ChatTool) {
 		m.w.member("description", t.Description)
 	}
 	m.w.key("input_schema")
-	m.w.raw(inputSchema(t.Parameters))
-	if t.Strict != nil && *t.Strict {
+	schema := inputSchema(t.Parameters)
+	strict := t.Strict != nil && *t.Strict
+	if strict {
+		schema = claudeSchema(schema)
+	}
+	m.w.raw(schema)
+	if strict {
 		m.w.key("strict")
 		m.w.literal("true")
 	}

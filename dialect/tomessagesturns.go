@@ -364,3 +364,13 @@ func (m *messagesMaker) writeTurns() {
 	}
 	m.w.close(']')
 }
+
+// unfinishedWithoutThinking reports whether the model is to go on with a turn in which it has called tools and that has
+// no thinking at its start, as clients lose that which do not know it. Anthropic refuses thinking with a budget then.
+func (m *messagesMaker) unfinishedWithoutThinking() bool {
+	last := len(m.turns) - 2
+	if last < 0 || m.turns[last].role != "assistant" || len(m.turns[last+1].results) == 0 {
+		return false
+	}
+	return !signed(m.turns[last].blocks[0])
+}

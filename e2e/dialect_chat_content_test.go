@@ -230,12 +230,13 @@ func chatAdjusted(t *testing.T, c chatCase) {
 	params.Store = openai.Bool(true)
 	if c.v == c.d.ant {
 		params.Seed, params.PresencePenalty, params.Temperature = openai.Int(7), openai.Float(0.5), openai.Float(1.5)
+		params.TopP = openai.Float(0.9)
 	}
 	if _, err := c.client.Chat.Completions.New(t.Context(), params, option.WithResponseInto(&raw)); err != nil {
 		t.Fatal(err)
 	}
 	if c.v == c.d.ant {
-		wantAdjusted(t, raw.Header, "seed", "presence_penalty", "logit_bias", "temperature", "store")
+		wantAdjusted(t, raw.Header, "seed", "presence_penalty", "logit_bias", "temperature", "top_p", "store")
 		seen.want(0, "temperature", `1`)
 	} else {
 		wantAdjusted(t, raw.Header, "logit_bias", "store")

@@ -88,7 +88,7 @@ func TestCodingAgent(t *testing.T) {
 			}
 			m := readMessage(t, a.Body)
 			use := m.Content[len(m.Content)-1]
-			if string(m.Model) != model || use.Name != otherTool || string(use.Input) != `{"a":1}` || m.Usage.InputTokens == 0 {
+			if m.Model != model || use.Name != otherTool || string(use.Input) != `{"a":1}` || m.Usage.InputTokens == 0 {
 				t.Fatalf("got %s", m.RawJSON())
 			}
 			said, err := json.Marshal(m.ToParam())

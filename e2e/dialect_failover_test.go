@@ -76,7 +76,7 @@ func TestFailoverAcrossDialects(t *testing.T) {
 						v.serve(t, name, bothTools.says, bothTools.says, say("Warm and cold.").says)
 					}
 				}
-				failoverMessages(t, messages, anthropic.Model(model))
+				failoverMessages(t, messages, model)
 			})
 		}
 	}
@@ -123,7 +123,7 @@ func TestConversationAcrossDialects(t *testing.T) {
 		client := d.g.claude()
 		params := messageTools("")
 		for i := range 6 {
-			params.Model = anthropic.Model(models[i%3])
+			params.Model = models[i%3]
 			got := accumulate(t, client, params)
 			use := got.Content[len(got.Content)-1]
 			params.Messages = append(params.Messages, got.ToParam(),

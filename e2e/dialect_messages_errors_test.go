@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -109,6 +110,55 @@ func TestMessagesStreamsThatBreak(t *testing.T) {
 				model, _ := c.model(t, strings.ReplaceAll(name, " ", "-"), way)
 				wantBrokenMessage(t, c.messagesCase, name, model)
 			})
+		}
+	}
+}
+
+func messagesCount(t *testing.T, c messagesCase) {
+	model, seen := c.model(t, "count", say("x").says)
+	var raw *http.Response
+	got, err := c.client.Messages.CountTokens(t.Context(), anthropic.MessageCountTokensParams{
+		Model:    model,
+		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock(strings.Repeat("These are ten words, and then a few of them. ", 100)))},
+	}, option.WithResponseInto(&raw))
+	if err != nil {
+		t.Fatal(explain(err))
+	}
+	if got.InputTokens < 700 || got.InputTokens > 2000 || raw.Header.Get("Runestone-Estimated") != "input_tokens" {
+		t.Errorf("got %d, Runestone-Estimated %q", got.InputTokens, raw.Header.Get("Runestone-Estimated"))
+	}
+	if seen.count() != 0 {
+		t.Error("the vendor was asked")
+	}
+}
+
+// messagesRefused is that what has no counterpart is never left out in silence.
+func messagesRefused(t *testing.T, c messagesCase) {
+	model, seen := c.model(t, "refused", say("x").says)
+	for param, more := range map[string]string{
+		"top_k":                `"top_k":40`,
+		"stop_sequences":       `"stop_sequences":["a","b","c","d","e","f"]`,
+		"tools[0].type":        `"tools":[{"type":"web_search_20250305","name":"web_search"}]`,
+		"container":            `"container":"container_1"`,
+		"messages[0].content":  `"messages":[{"role":"user","content":[{"type":"search_result","source":"x","title":"y","content":[]}]}]`,
+		"messages[1].content":  `"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{}}]},{"role":"user","content":"b"}]`,
+		"output_config.effort": `"output_config":{"effort":"galactic"}`,
+	} {
+		body := `{"model":"` + model + `","max_tokens":10,` + more
+		if !strings.Contains(more, `"messages"`) {
+			body += `,"messages":[{"role":"user","content":"a"}]`
+		}
+		before := seen.count()
+		a := c.d.g.post(t, "/v1/messages", body+"}", "anthropic-version: 2023-06-01")
+		name, _, _ := strings.Cut(param, "[")
+		name, _, _ = strings.Cut(name, ".")
+		switch {
+		case a.StatusCode == 400 && strings.Contains(a.Body, `"type":"invalid_request_error"`) && strings.Contains(a.Body, name) && seen.count() == before:
+		case a.StatusCode == 200 && strings.Contains(a.Header.Get("Runestone-Adjusted"), name):
+		case a.StatusCode == 200 && c.provider == "gem" && (param == "top_k" || param == "messages[1].content"):
+		case a.StatusCode == 200 && c.provider == "plain" && param == "top_k": // it has one
+		default:
+			t.Errorf("%s: status %d, Runestone-Adjusted %q: %s", param, a.StatusCode, a.Header.Get("Runestone-Adjusted"), a.Body)
 		}
 	}
 }

@@ -136,7 +136,7 @@ func (s *offer) want(n int, path, value string) {
 
 // at walks into a value.
 func at(v any, path string) any {
-	for _, step := range strings.Split(path, ".") {
+	for step := range strings.SplitSeq(path, ".") {
 		switch in := v.(type) {
 		case map[string]any:
 			v = in[step]

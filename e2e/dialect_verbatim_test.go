@@ -58,8 +58,8 @@ func verbatimBeta(t *testing.T, c messagesCase) {
 		t.Fatal(explain(err))
 	}
 	_, x := seen.request(0)
-	own := strings.TrimPrefix(string(model), "ant/")
-	if want := strings.Replace(sent[0], string(model), own, 1); string(x.Body) != want {
+	own := strings.TrimPrefix(model, "ant/")
+	if want := strings.Replace(sent[0], model, own, 1); string(x.Body) != want {
 		t.Errorf("the request: %s", difference(string(x.Body), want))
 	}
 	if x.Req.URL.RawQuery != "beta=true" {
@@ -68,7 +68,7 @@ func verbatimBeta(t *testing.T, c messagesCase) {
 	if got := strings.Join(x.Req.Header.Values("Anthropic-Beta"), ","); got != "context-management-2025-06-27,fine-grained-tool-streaming-2025-05-14" {
 		t.Errorf("anthropic-beta is %q", got)
 	}
-	if want := strings.Replace(say("Hi.").anthropic(own), own, string(model), 1); got.RawJSON() != want {
+	if want := strings.Replace(say("Hi.").anthropic(own), own, model, 1); got.RawJSON() != want {
 		t.Errorf("the answer: %s", difference(got.RawJSON(), want))
 	}
 	if raw.Header.Get("Request-Id") != anthropicRequest || raw.Header.Get("Anthropic-Ratelimit-Requests-Limit") != "4000" {
@@ -78,14 +78,14 @@ func verbatimBeta(t *testing.T, c messagesCase) {
 
 func verbatimStream(t *testing.T, c messagesCase) {
 	model, seen := c.model(t, "stream", thinks.says)
-	body := `{ "max_tokens" : 16000,"model":"` + string(model) + `","stream":true, "tools":[{"name":"get_weather","input_schema":{"type":"object"}}],"messages":[{"role":"user","content":"a\u0062"}]}`
+	body := `{ "max_tokens" : 16000,"model":"` + model + `","stream":true, "tools":[{"name":"get_weather","input_schema":{"type":"object"}}],"messages":[{"role":"user","content":"a\u0062"}]}`
 	a := c.d.g.post(t, "/v1/messages", body)
-	own := strings.TrimPrefix(string(model), "ant/")
-	want := strings.Replace(strings.Join(thinks.anthropicEvents(own), ""), own, string(model), 1)
+	own := strings.TrimPrefix(model, "ant/")
+	want := strings.Replace(strings.Join(thinks.anthropicEvents(own), ""), own, model, 1)
 	if a.StatusCode != 200 || a.Err != nil || a.Body != want {
 		t.Errorf("status %d, error %v: %s", a.StatusCode, a.Err, difference(a.Body, want))
 	}
-	if _, x := seen.request(0); string(x.Body) != strings.Replace(body, string(model), own, 1) {
+	if _, x := seen.request(0); string(x.Body) != strings.Replace(body, model, own, 1) {
 		t.Errorf("the request became %s", x.Body)
 	}
 }
@@ -147,7 +147,7 @@ func wantBrokenMessage(t *testing.T, c messagesCase, name string, model anthropi
 	} else if strings.HasPrefix(name, "an error") && !strings.Contains(explain(stream.Err()), "Overloaded just now") {
 		t.Errorf("%s: error %v", name, explain(stream.Err()))
 	}
-	a := c.d.g.post(t, "/v1/messages", `{"model":"`+string(model)+`","max_tokens":100,"stream":true,"messages":[{"role":"user","content":"a"}]}`)
+	a := c.d.g.post(t, "/v1/messages", `{"model":"`+model+`","max_tokens":100,"stream":true,"messages":[{"role":"user","content":"a"}]}`)
 	last := a.Body[max(0, strings.LastIndex(strings.TrimRight(a.Body, "\n"), "\n\n")):]
 	if !strings.HasPrefix(strings.TrimLeft(last, "\n"), "event: error\ndata: {\"type\":\"error\",\"error\":{") || !strings.HasSuffix(a.Body, "\n\n") || a.Err != nil {
 		t.Errorf("%s: status %d, error %v, the end is %q", name, a.StatusCode, a.Err, tailOf(a.Body))

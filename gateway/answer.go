@@ -81,13 +81,8 @@ func (a *Answer) Cost() (usd float64, known bool) {
 	if a.price == nil {
 		return 0, false
 	}
-	u, p := a.call.usage, a.price
-	cached := p.Input
-	if p.CachedInput != nil {
-		cached = *p.CachedInput
-	}
-	usd = float64(max(0, u.Input-u.CachedInput))*p.Input + float64(u.CachedInput)*cached + float64(u.Output)*p.Output
-	return usd / 1e6, true
+	u := a.call.usage
+	return a.price.Cost(u.Input, u.CachedInput, u.CacheWrite, u.Output), true
 }
 
 // Told returns the outcome of an answer that ended with an error of Next, and

@@ -60,15 +60,18 @@ func (k *checker) about(path, what string, t *policy.Target) {
 }
 
 func (k *checker) price(path, what string, p *policy.Price) {
-	cached := p.Input
+	cached, written := p.Input, p.Input
 	if p.CachedInput != nil {
 		cached = *p.CachedInput
+	}
+	if p.CacheWrite != nil {
+		written = *p.CacheWrite
 	}
 	for _, f := range []struct {
 		name string
 		usd  float64
 	}{
-		{"input", p.Input}, {"output", p.Output}, {"cached_input", cached},
+		{"input", p.Input}, {"output", p.Output}, {"cached_input", cached}, {"cache_write", written},
 	} {
 		if f.usd >= 0 && f.usd < maxPrice { // never so of NaN
 			continue
@@ -78,7 +81,7 @@ func (k *checker) price(path, what string, p *policy.Price) {
 	}
 	if cached > p.Input {
 		k.addf(path+".cached_input", "%s has the price %v for cached input and %v for other input, which never costs less; "+
-			"in a Caddyfile the order is input, output, cached input", what, cached, p.Input)
+			"in a Caddyfile the order is input, output, cached input, cache write", what, cached, p.Input)
 	}
 }
 

@@ -116,7 +116,7 @@ func TestHeadersOfARefusal(t *testing.T) {
 		"for long":  {Caller: keyWith("slow", &Limits{Requests: rate(1, "1h")}, nil)},
 	} {
 		for range 2 {
-			l.Acquire(t.Context(), &lease, ask)
+			_, _ = l.Acquire(t.Context(), &lease, ask)
 		}
 		h := make(http.Header)
 		lease.AppendHeaders(h, OpenAI)
@@ -164,7 +164,7 @@ func TestALeaseWithoutLimitsHasNoHeaders(t *testing.T) {
 	new(Lease).AppendHeaders(h, OpenAI)
 	l := newTestLimiter(t, new(Config), LimiterOptions{})
 	var lease Lease
-	l.Acquire(t.Context(), &lease, Ask{Caller: keyWith("rich", &Limits{Budget: budget(5, "1h")}, nil)})
+	_, _ = l.Acquire(t.Context(), &lease, Ask{Caller: keyWith("rich", &Limits{Budget: budget(5, "1h")}, nil)})
 	lease.AppendHeaders(h, Anthropic)
 	if len(h) != 0 {
 		t.Errorf("%q", h)
@@ -175,7 +175,7 @@ func BenchmarkAppendHeaders(b *testing.B) {
 	limits := &Limits{Requests: rate(1e9, "1m"), Tokens: rate(1e12, "1m"), Concurrency: 1e6}
 	l := newTestLimiter(b, new(Config), LimiterOptions{})
 	var lease Lease
-	l.Acquire(b.Context(), &lease, Ask{Caller: keyWith("team", limits, nil), Tokens: 100})
+	_, _ = l.Acquire(b.Context(), &lease, Ask{Caller: keyWith("team", limits, nil), Tokens: 100})
 	h := make(http.Header)
 	b.ReportAllocs()
 	for b.Loop() {

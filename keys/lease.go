@@ -7,7 +7,7 @@ import (
 )
 
 // Lease is a request that was admitted, and counts as under way until it is settled. Its
-// zero value is ready for [Limiter.Acquire], and so is one that is settled, or was refused. It
+// zero value is ready for [Limiter.Acquire], and so is one that was refused, or that has been settled. It
 // must not be copied. Whoever acquires it may hand it on to other goroutines; then each method may be
 // called from any of them.
 type Lease struct {
@@ -170,5 +170,5 @@ func (l *Lease) Refused() (Refusal, bool) { return l.refusal, l.refusal.Limit !=
 
 // roundUp returns the next multiple of unit.
 func roundUp(d, unit time.Duration) time.Duration {
-	return (d + unit - 1) / unit * unit
+	return (d + unit - 1).Truncate(unit)
 }

@@ -109,6 +109,7 @@ func (l *Limiter) time() int64 { return l.now().UnixNano() }
 // away, the configuration says what happens. Either way the lease knows how the limits
 // stand, for [Lease.AppendHeaders].
 func (l *Limiter) Acquire(ctx context.Context, lease *Lease, ask Ask) (refusal Refusal, admitted bool) {
+	lease.Settle(-1, -1) // if it has been forgotten
 	lease.prepare(l, &ask)
 	if lease.nchecks == 0 {
 		return Refusal{}, true

@@ -268,7 +268,7 @@ func newTestLimiter(t testing.TB, c *Config, o LimiterOptions) *Limiter {
 
 func TestMemoryDoesWhatALogOfAllUsageWould(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	for seed := range uint64(25) {
 		c := newClock()
 		play(t, seed, 1500, newTestLimiter(t, new(Config), LimiterOptions{Now: c.now}), c, func() {})
 	}

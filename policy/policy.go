@@ -47,6 +47,21 @@ type Price struct {
 	Output float64 `json:"output"`
 	// CachedInput is for input that the provider had in its cache. Default: Input.
 	CachedInput *float64 `json:"cached_input,omitempty"`
+	// CacheWrite is for input that the provider puts into its cache. Default: Input.
+	CacheWrite *float64 `json:"cache_write,omitempty"`
+}
+
+// Cost returns what so many tokens cost in USD. Of the input, cached was in the provider's cache and
+// written was put there.
+func (p *Price) Cost(input, cached, written, output int64) float64 {
+	or := func(price *float64) float64 {
+		if price == nil {
+			return p.Input
+		}
+		return *price
+	}
+	rest := float64(max(0, input-cached-written))
+	return (rest*p.Input + float64(cached)*or(p.CachedInput) + float64(written)*or(p.CacheWrite) + float64(output)*p.Output) / 1e6
 }
 
 // Selector picks the target to try next.

@@ -51,7 +51,7 @@ export function chart({ id, title, note, series, format }) {
 	const when = make('span', { class: 'when' });
 	const summary = make('p', { id: `${id}-summary`, class: 'hidden' });
 	const body = make('tbody');
-	const table = make('div', { class: 'scroll data', hidden: true, tabindex: '0', role: 'region', 'aria-label': `${title}, as a table` },
+	const table = make('div', { class: 'scroll data', hidden: true, tabindex: '0', role: 'group', 'aria-label': `${title}, as a table` },
 		make('table', {}, make('caption', { class: 'hidden' }, title),
 			make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, 'Time'), ...series.map((s) => make('th', { scope: 'col', class: 'n' }, s.name)))), body));
 	const button = make('button', { type: 'button', class: 'small', 'aria-pressed': 'false', 'aria-label': `${title} as a table`, onclick: () => {

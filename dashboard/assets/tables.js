@@ -45,7 +45,7 @@ export function drawProviders({ tick, place }) {
 	keyed(byId('providers'), tick.providers, (p) => p.name, (p) => {
 		const part = (name) => [make('dt', {}, name), make('dd', {}, nothing)];
 		return make('li', { class: 'card panel' }, make('header', {}, make('a', { href: linkTo('provider', p.name) }, p.name), make('span', { class: 'pill' })),
-			make('dl', {}, ...part('Req/s'), ...part('Failed calls'), ...part('First token'), ...part('In flight')), make('p', { class: 'keys' }));
+			make('dl', {}, ...part('Req/s'), ...part('Failed'), ...part('First token'), ...part('In flight')), make('p', { class: 'keys' }));
 	}, (card, p) => {
 		const targets = tick.targets.filter((t) => t.provider === p.name);
 		const minute = scopeOf(tick, 'provider', p.name)?.minute ?? none;

@@ -34,7 +34,9 @@ plan.forEach(([model, rate, streamed], i) => {
   next();
 });
 setInterval(() => ask('gpt-4o', 'mock:status=400 What is wrong with this one?', false), 4000);
-setInterval(() => ask('<img src=x onerror=alert(1)>', 'hello', false), 5000);
+// A name that a provider takes, whatever it looks like.
+setInterval(() => ask('groq/<img src=x onerror=alert(1)>', 'hello', false), 5000);
+setInterval(() => ask('no-such-model', 'hello', false), 7000);
 // More than can be run: these wait in the queue.
 for (let i = 0; i < 8; i++) ask('bottleneck', `mock:words=200 job ${i}`, false, { prefer: 'respond-async' });
 for (let i = 0; i < 3; i++) ask('bottleneck', 'mock:words=200 slow', true);
