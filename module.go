@@ -25,6 +25,7 @@ import (
 	_ "github.com/runestone-gateway/runestone/policy"
 	_ "github.com/runestone-gateway/runestone/provider/anthropic"
 	_ "github.com/runestone-gateway/runestone/provider/azure"
+	_ "github.com/runestone-gateway/runestone/provider/gemini"
 	_ "github.com/runestone-gateway/runestone/provider/mock"
 	_ "github.com/runestone-gateway/runestone/provider/openai"
 )

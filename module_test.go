@@ -42,6 +42,7 @@ func TestModulesRegistered(t *testing.T) {
 		"runestone.providers.cohere",
 		"runestone.providers.deepseek",
 		"runestone.providers.fireworks",
+		"runestone.providers.gemini",
 		"runestone.providers.groq",
 		"runestone.providers.huggingface",
 		"runestone.providers.llamacpp",

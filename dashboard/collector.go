@@ -140,7 +140,7 @@ func (c *collector) requestStop(e telemetry.RequestStopped) {
 	if !fine {
 		c.errors.add(failure{
 			At: time.Now().UnixMilli(), Route: e.Route, Provider: e.Provider, Model: e.Model, Key: e.Key, Status: e.Status,
-			Outcome: e.Outcome, Duration: e.Duration.Seconds(), Attempts: e.Attempts,
+			Outcome: e.Outcome, Code: codeOf(e.Code), Duration: e.Duration.Seconds(), Attempts: e.Attempts,
 		})
 	}
 }

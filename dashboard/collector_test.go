@@ -181,10 +181,25 @@ func TestFailuresAreListedAndAnswersAreNot(t *testing.T) {
 	c := newTest(t)
 	c.requestStop(answered("openai", "smart"))
 	c.requestStop(failed("openai", "smart", 200, telemetry.OutcomeCanceled))
-	c.requestStop(failed("openai", "smart", 502, telemetry.OutcomeUnreachable))
+	refused := failed("openai", "smart", 502, telemetry.OutcomeUnreachable)
+	refused.Code = "connection_failed"
+	c.requestStop(refused)
 	got, _ := c.errors.latest()
-	if len(got) != 1 || got[0].Status != 502 || got[0].Outcome != telemetry.OutcomeUnreachable || got[0].Provider != "openai" {
+	if len(got) != 1 || got[0].Status != 502 || got[0].Outcome != telemetry.OutcomeUnreachable || got[0].Provider != "openai" || got[0].Code != "connection_failed" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// What is no code is not shown: a provider may write anything there.
+func TestCodesAreCodes(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]string{
+		"": "", "context_length_exceeded": "context_length_exceeded", "1301": "1301", "a.B-c": "a.B-c",
+		"you said: my secret": "", "<b>": "", strings.Repeat("x", maxCode+1): "", "\xff": "",
+	} {
+		if got := codeOf(code); got != want {
+			t.Errorf("%q is shown as %q, want %q", code, got, want)
+		}
 	}
 }
 

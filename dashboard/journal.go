@@ -1,6 +1,9 @@
 package dashboard
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 // How much is kept of what is listed one by one.
 const (
@@ -18,6 +21,7 @@ type failure struct {
 	Key      string  `json:"key,omitempty"` // its name
 	Status   int     `json:"status"`
 	Outcome  string  `json:"outcome"`
+	Code     string  `json:"code,omitempty"`
 	Duration float64 `json:"seconds"`
 	Attempts int     `json:"attempts"`
 }
@@ -29,6 +33,25 @@ type transition struct {
 	Model    string  `json:"model"` // "" for all that are not configured
 	State    string  `json:"state"` // that it changed to
 	OpenFor  float64 `json:"open_for_seconds,omitempty"`
+}
+
+// maxCode is how long an error's code may be.
+const maxCode = 64
+
+// codeOf returns an error's code if it looks like one. It may be a provider's, who could write
+// anything there, and anything is not shown.
+func codeOf(code string) string {
+	if len(code) > maxCode {
+		return ""
+	}
+	for i := range len(code) {
+		switch c := code[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-', c == '.':
+		default:
+			return ""
+		}
+	}
+	return strings.Clone(code)
 }
 
 // journal keeps the latest entries. It is safe for concurrent use.

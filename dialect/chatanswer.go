@@ -2,8 +2,6 @@ package dialect
 
 import (
 	"bytes"
-	"encoding/json"
-	"net/http"
 	"strconv"
 )
 
@@ -18,9 +16,9 @@ func readChatAnswer(data []byte, a *ChatAnswer) error {
 	w := a.walk
 	a.Choices, a.HasChoices = a.Choices[:0], false
 	a.Usage, a.HasUsage = Usage{}, false
-	a.ServiceTier, a.Created, a.Error = "", nil, nil
+	a.Created, a.Error = nil, nil
 	w.scanner = scanner{data: data}
-	w.failed, w.id, w.model = false, false, false
+	w.failed, w.id, w.model, w.tier = false, false, false, false
 	if err := w.document(w.visitRoot); err != nil {
 		if a.Error = chatError(data); a.Error != nil { // in an array, as Google's server has it
 			return nil
@@ -32,6 +30,9 @@ func readChatAnswer(data []byte, a *ChatAnswer) error {
 	}
 	if !w.model {
 		a.Model = ""
+	}
+	if !w.tier {
+		a.ServiceTier = ""
 	}
 	if w.failed {
 		if a.Error = chatError(data); a.Error == nil {
@@ -46,8 +47,8 @@ type chatWalk struct {
 	scanner
 	a *ChatAnswer
 
-	failed    bool // an error is reported
-	id, model bool // they have been seen
+	failed          bool // an error is reported
+	id, model, tier bool // they have been seen
 
 	choice *ChatChoice // being read
 	call   *ChatToolDelta
@@ -136,6 +137,7 @@ func (w *chatWalk) root(key []byte) error {
 		w.model = true
 		return w.keep(&w.a.Model)
 	case "service_tier":
+		w.tier = true
 		return w.keep(&w.a.ServiceTier)
 	case "created":
 		value, err := w.next()
@@ -352,68 +354,6 @@ func (w *chatWalk) function(key []byte) error {
 		return err
 	}
 	return w.value()
-}
-
-// chatError returns the error that an answer is or has in it, nil if it has none, with the status that it would have
-// had: the one that it names, or the one for its type or code.
-func chatError(data []byte) *Error {
-	e := ErrorIn(data)
-	if e == nil {
-		e = innerError(data)
-	}
-	if e == nil {
-		return nil
-	}
-	status := chatStatus(e)
-	if e.Message == "" {
-		e.Message = "The provider reported an error."
-	}
-	e.Status = status
-	e.Type, e.Code = openAIType(status, e.Code)
-	return e
-}
-
-// innerError returns an error that is in a choice or in x_groq.
-func innerError(data []byte) *Error {
-	var body struct {
-		Choices []json.RawMessage `json:"choices"`
-		Groq    json.RawMessage   `json:"x_groq"`
-	}
-	if json.Unmarshal(data, &body) != nil {
-		return nil
-	}
-	for _, inner := range append(body.Choices, body.Groq) {
-		if e := ErrorIn(inner); e != nil {
-			return e
-		}
-	}
-	return nil
-}
-
-// chatStatuses are the statuses for the types and codes of errors in a stream, which has had a 200 before.
-var chatStatuses = map[string]int{
-	"rate_limit_error": http.StatusTooManyRequests, "rate_limit_exceeded": http.StatusTooManyRequests, "insufficient_quota": http.StatusTooManyRequests,
-	"requests": http.StatusTooManyRequests, "tokens": http.StatusTooManyRequests, "RateLimitError": http.StatusTooManyRequests,
-	"invalid_request_error": http.StatusBadRequest, "BadRequestError": http.StatusBadRequest, "context_length_exceeded": http.StatusBadRequest,
-	"invalid_api_key": http.StatusUnauthorized, "authentication_error": http.StatusUnauthorized, "permission_error": http.StatusForbidden,
-	"model_not_found": http.StatusNotFound, "NotFoundError": http.StatusNotFound,
-	"timeout": http.StatusGatewayTimeout, "timeout_error": http.StatusGatewayTimeout,
-	"overloaded": http.StatusServiceUnavailable, "overloaded_error": http.StatusServiceUnavailable, "service_unavailable": http.StatusServiceUnavailable,
-	"server_overloaded": http.StatusServiceUnavailable, "engine_overloaded": http.StatusServiceUnavailable,
-	"internal_server_error": http.StatusInternalServerError, "InternalServerError": http.StatusInternalServerError,
-}
-
-func chatStatus(e *Error) int {
-	if n, err := strconv.Atoi(e.Code); err == nil && n >= 400 && n < 600 {
-		return n
-	}
-	if status := chatStatuses[e.Code]; status != 0 {
-		return status
-	}
-	if status := chatStatuses[e.Type]; status != 0 {
-		return status
-	}
-	return http.StatusBadGateway
 }
 
 // isDone reports whether an event is the last one of a stream.

@@ -32,6 +32,8 @@ type Quirks struct {
 	ToolIDs9 bool
 	// RequiredIsAny: tool_choice "required" is called "any" (Mistral).
 	RequiredIsAny bool
+	// NoUserAfterTool: what a user says may not directly follow the result of a tool (Mistral).
+	NoUserAfterTool bool
 	// ReasoningBack: the reasoning of an answer that calls tools must be sent back as
 	// reasoning_content (DeepSeek).
 	ReasoningBack bool

@@ -56,6 +56,12 @@ func (w *writer) whole(n int64) {
 	w.b = strconv.AppendInt(w.b, n, 10)
 }
 
+// flag writes true or false.
+func (w *writer) flag(is bool) {
+	w.separate()
+	w.b = strconv.AppendBool(w.b, is)
+}
+
 // literal writes true, false, null or a constant.
 func (w *writer) literal(s string) {
 	w.separate()

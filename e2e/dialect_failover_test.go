@@ -116,7 +116,7 @@ func TestConversationAcrossDialects(t *testing.T) {
 				t.Fatal(explain(err))
 			}
 			message := got.Choices[0].Message
-			params.Messages = append(params.Messages, replay(message.RawJSON()), openai.ToolMessage("-7", message.ToolCalls[0].ID), openai.UserMessage("And now?"))
+			params.Messages = append(params.Messages, message.ToParam(), openai.ToolMessage("-7", message.ToolCalls[0].ID), openai.UserMessage("And now?"))
 		}
 	})
 	t.Run("messages", func(t *testing.T) {

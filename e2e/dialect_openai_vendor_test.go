@@ -122,7 +122,7 @@ func (o *openAIInspection) messages() {
 
 // assistant returns the IDs of the calls.
 func (o *openAIInspection) assistant(path string, m map[string]any) (ids []string) {
-	o.members(path, m, "!role content name refusal audio tool_calls")
+	o.members(path, m, "!role content name refusal audio annotations tool_calls")
 	calls := o.list(join(path, "tool_calls"), m["tool_calls"])
 	_, has := m["tool_calls"]
 	o.check(!has || len(calls) > 0, join(path, "tool_calls"), "[] is too short")

@@ -2,12 +2,16 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
 	"github.com/runestone-gateway/runestone/dialect"
@@ -20,6 +24,7 @@ type clients struct {
 	directory *keys.Directory // nil if everybody may ask
 	limiter   *keys.Limiter   // nil if there are no limits
 	models    map[string]*keys.Limits
+	usage     *usageFile // nil if what is used need not be kept, or the app is not started
 }
 
 // loadTime is how long a start waits for the stored keys.
@@ -46,8 +51,99 @@ func (a *App) loadClients(ctx caddy.Context) error {
 	return nil
 }
 
+// usageFile keeps what has been used of long windows, above all of budgets, in Caddy's storage, so that
+// a restart gives nobody a new budget. Each node has its own.
+type usageFile struct {
+	storage certmagic.Storage
+	name    string
+	limiter *keys.Limiter
+	logger  *zap.Logger
+	stop    chan struct{}
+	done    chan struct{}
+}
+
+const (
+	// saveEvery is how much of what was used a crash may forget.
+	saveEvery = time.Minute
+	// saveTime is how long storage may take for it.
+	saveTime = 5 * time.Second
+)
+
+// usageRestored is whether this process has read what an earlier one has used.
+var usageRestored sync.Once
+
+// startUsage reads what was used before the process began, and keeps what is used from now on.
+func (a *App) startUsage() {
+	if a.clients.limiter == nil || a.Keys.Redis != nil {
+		return
+	}
+	id, err := caddy.InstanceID()
+	if err != nil {
+		a.logger.Warn("this node has no identity: what keys have used is not kept over a restart", zap.Error(err))
+		return
+	}
+	f := &usageFile{
+		storage: a.ctx.Storage(), name: "runestone/usage/" + id.String() + ".json", limiter: a.clients.limiter,
+		logger: a.logger, stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	usageRestored.Do(f.restore)
+	a.clients.usage = f
+	go f.run()
+}
+
+func (f *usageFile) restore() {
+	ctx, cancel := context.WithTimeout(context.Background(), saveTime)
+	defer cancel()
+	text, err := f.storage.Load(ctx, f.name)
+	if err == nil {
+		err = f.limiter.Restore(text)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.logger.Error("what keys have used before the restart cannot be read: it counts as nothing", zap.Error(err))
+	}
+}
+
+func (f *usageFile) run() {
+	defer close(f.done)
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	last := ""
+	save := func() {
+		text := f.limiter.Save()
+		if string(text) == last || last == "" && string(text) == "[]" {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), saveTime)
+		defer cancel()
+		if err := f.storage.Store(ctx, f.name, text); err != nil {
+			f.logger.Error("what keys have used cannot be kept: a restart would forget it", zap.Error(err))
+			return
+		}
+		last = string(text)
+	}
+	for {
+		select {
+		case <-tick.C:
+			save()
+		case <-f.stop:
+			save()
+			return
+		}
+	}
+}
+
+// stopUsage keeps what was used, and ends.
+func (a *App) stopUsage() {
+	if f := a.clients.usage; f != nil {
+		close(f.stop)
+		<-f.done
+		a.clients.usage = nil
+	}
+}
+
 // startClients reads the stored keys, which asks the storage, and has all follow their sources.
 func (a *App) startClients() {
+	a.startUsage()
 	d := a.clients.directory
 	if d == nil {
 		return
@@ -62,6 +158,7 @@ func (a *App) startClients() {
 
 // releaseClients ends that.
 func (a *App) releaseClients() {
+	a.stopUsage()
 	a.clients.directory.Close()
 	if a.clients.limiter != nil {
 		a.clients.limiter.Close()

@@ -274,7 +274,7 @@ func (x *exchange) stop() {
 		InputTokens: x.usage.Input, CachedInputTokens: x.usage.CachedInput,
 		OutputTokens: x.usage.Output, ReasoningTokens: x.usage.Reasoning,
 		Attempts: x.attempts, CostUSD: x.cost, Route: string(x.api), Provider: x.provider, Model: x.model,
-		Status: x.status, Outcome: x.outcome, Stream: x.stream, Key: x.keyName(),
+		Status: x.status, Outcome: x.outcome, Code: x.cause, Stream: x.stream, Key: x.keyName(),
 	}
 	if !x.asked.IsZero() {
 		e.Overhead = x.asked.Sub(x.start)

@@ -96,6 +96,7 @@ type RequestStopped struct {
 	Outcome  string `bound:"8" doc:"What came of it: ok, error, invalid, timeout, unreachable, unavailable, canceled, shutting_down."`
 	Stream   bool   `bound:"2" doc:"Whether the answer was streamed."`
 	Key      string `bound:"configuration" doc:"The name of the client's API key, empty without one; no metric has it as a label."`
+	Code     string `bound:"1000" doc:"The code of the error that the client was told, which may be a provider's own; empty without one. No metric has it as a label."`
 }
 
 // RateLimitChecked is carried by ratelimit.check.

@@ -174,6 +174,6 @@ export function drawErrors({ errors, place }) {
 	}));
 	rows(byId('errors'), shown, (e) => keys.get(e), (e) => [
 		clock(e.at), { text: e.status ? String(e.status) : nothing, class: e.status >= 400 && e.status < 500 && e.status !== 429 ? 'warn' : 'bad' },
-		e.code ? `${e.outcome}: ${e.code}` : e.outcome, e.provider || nothing, { text: e.model || nothing, class: 'cut', title: e.model }, e.key || nothing, e.route, seconds(e.seconds), String(e.attempts),
+		{ text: e.code || e.outcome, class: 'cut', title: e.code ? `${e.outcome}: ${e.code}` : e.outcome }, e.provider || nothing, { text: e.model || nothing, class: 'cut', title: e.model }, e.key || nothing, e.route, seconds(e.seconds), String(e.attempts),
 	]);
 }

@@ -66,7 +66,7 @@ var presets = [...]preset{
 		name: "mistral", base: "https://api.mistral.ai/v1", env: "MISTRAL_API_KEY",
 		speaks: []dialect.API{chat, embeddings},
 		quirks: &dialect.Quirks{
-			MaxTokens: true, SystemRole: true, ToolIDs9: true, RequiredIsAny: true,
+			MaxTokens: true, SystemRole: true, ToolIDs9: true, RequiredIsAny: true, NoUserAfterTool: true,
 			Refused: []string{
 				"seed", "user", "logit_bias", "logprobs", "top_logprobs", "store", "service_tier", "safety_identifier",
 				"prompt_cache_key", "verbosity", "modalities", "audio", "web_search_options",
