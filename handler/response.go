@@ -138,10 +138,16 @@ func (x *exchange) serveModels() bool {
 		return false
 	}
 	if x.r.URL.Path == "/v1/models" {
-		if !x.app.ListsItself() {
+		messages := len(x.r.Header["Anthropic-Version"]) > 0 // which only its clients send
+		if !x.app.ListsItself(x.caller, messages) {
 			return false
 		}
-		x.writeJSON(map[string]any{"object": "list", "data": x.app.ModelList(x.r.Context(), x.r.Header, x.caller)})
+		list := x.app.ModelList(x.r.Context(), x.r.Header, x.caller)
+		if messages {
+			x.writeJSON(gateway.AsMessages(list))
+		} else {
+			x.writeJSON(map[string]any{"object": "list", "data": list})
+		}
 		return true
 	}
 	name, ok := strings.CutPrefix(x.r.URL.Path, "/v1/models/")
