@@ -26,6 +26,7 @@ const module = "github.com/runestone-gateway/runestone"
 func TestModulesRegistered(t *testing.T) {
 	want := []string{
 		"admin.api.runestone",
+		"events.handlers.runestone_exec",
 		"http.handlers.runestone",
 		"http.handlers.runestone_dashboard",
 		"http.reverse_proxy.circuit_breakers.runestone",

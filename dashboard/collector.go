@@ -255,8 +255,8 @@ func (c *collector) count() {
 			last = new(growth)
 			c.lastPairs[key] = last
 		}
-		grown, any := n.since(last)
-		if !any {
+		grown, some := n.since(last)
+		if !some {
 			continue
 		}
 		c.scope(scopeID{kind: kindAll}).current.add(&grown)
@@ -276,7 +276,7 @@ func (c *collector) count() {
 			last = new(growth)
 			c.lastKeys[name] = last
 		}
-		if grown, any := n.since(last); any {
+		if grown, some := n.since(last); some {
 			c.scope(scopeID{kind: kindKey, name: name}).current.add(&grown)
 		}
 	}

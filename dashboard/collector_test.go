@@ -254,6 +254,7 @@ func TestCountingIsSafeForConcurrentUse(t *testing.T) {
 
 func BenchmarkRequest(b *testing.B) {
 	stop, first := answered("openai", "smart"), telemetry.StreamFirstTokenSeen{Duration: time.Second, Provider: "openai", Model: "smart"}
+	stop.Key = "team-a"
 	call := telemetry.ProviderRequestStopped{Duration: time.Second, Provider: "openai", Status: 200, Outcome: telemetry.OutcomeOK}
 	b.Run("counted", func(b *testing.B) {
 		c := newCollector(start, func() *gateway.App { return nil })

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,9 +57,7 @@ func (t *table[K, V]) get(key K, create func(key K, size int) K) *V {
 		return v
 	}
 	grown := make(map[K]*V, len(old)+1)
-	for k, v := range old {
-		grown[k] = v
-	}
+	maps.Copy(grown, old)
 	v := new(V)
 	grown[key] = v
 	t.now.Store(&grown)
@@ -127,13 +126,13 @@ func (g *growth) subtract(o *growth) {
 
 // since returns by how much the counters have grown since they were last, which becomes what
 // they are now, and whether they have at all.
-func (c *counters) since(last *growth) (grown growth, any bool) {
+func (n *counters) since(last *growth) (grown growth, some bool) {
 	now := growth{counts: counts{
-		requests: c.requests.Load(), errors: c.errors.Load(), refused: c.refused.Load(),
-		input: c.input.Load(), output: c.output.Load(), cost: c.cost.Load(),
+		requests: n.requests.Load(), errors: n.errors.Load(), refused: n.refused.Load(),
+		input: n.input.Load(), output: n.output.Load(), cost: n.cost.Load(),
 	}}
 	for i := range buckets {
-		now.firstToken[i], now.whole[i] = c.firstToken[i].Load(), c.whole[i].Load()
+		now.firstToken[i], now.whole[i] = n.firstToken[i].Load(), n.whole[i].Load()
 	}
 	if now == *last {
 		return growth{}, false

@@ -45,8 +45,7 @@ func (h *Handler) serveJob(w http.ResponseWriter, r *http.Request, id, action st
 	job, err := app.ChangeJob(ctx, action, id)
 	if err != nil {
 		status, text := http.StatusInternalServerError, "The job could not be changed."
-		var told caddy.APIError
-		if errors.As(err, &told) {
+		if told, ok := errors.AsType[caddy.APIError](err); ok {
 			status, text = told.HTTPStatus, told.Err.Error()
 		}
 		refuse(w, status, text)

@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"bytes"
 	"strconv"
 )
 
@@ -355,6 +354,3 @@ func (w *chatWalk) function(key []byte) error {
 	}
 	return w.value()
 }
-
-// isDone reports whether an event is the last one of a stream.
-func isDone(data []byte) bool { return string(bytes.TrimSpace(data)) == "[DONE]" }

@@ -1,7 +1,9 @@
 package dialect
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/runestone-gateway/runestone/sse"
 )
@@ -59,6 +61,29 @@ type Translation struct {
 	Adjusted []string
 	// Answers translates what comes back.
 	Answers Answers
+
+	// names are the client's for parameters of the request that it was translated to.
+	names map[string]string
+}
+
+// clientName returns the client's name for a parameter of the request that it was translated to.
+func (t *Translation) clientName(name string) string {
+	if own := t.names[name]; own != "" {
+		return own
+	}
+	return name
+}
+
+// clientError returns an error about the request that it was translated to as one about the client's.
+func (t *Translation) clientError(err error) error {
+	told, ok := errors.AsType[*Error](err)
+	if !ok || t.names[told.Param] == "" {
+		return err
+	}
+	own := *told
+	own.Param = t.names[told.Param]
+	own.Message = strings.ReplaceAll(told.Message, "'"+told.Param+"'", "'"+own.Param+"'")
+	return &own
 }
 
 // Answers translates the answer to one call. Its methods are not called concurrently, and
@@ -86,6 +111,7 @@ type translator func(body []byte, t *Target) (*Translation, error)
 var translators = map[[2]API]translator{
 	{Chat, Messages}: chatToMessages,
 	{Chat, Gemini}:   chatToGemini,
+	{Messages, Chat}: messagesToChat,
 
 	{Embeddings, GeminiEmbed}: embeddingsToGemini,
 }
@@ -117,7 +143,10 @@ func Translate(from, to API, body []byte, t *Target) (*Translation, error) {
 	}
 	outer, err := second(inner.Body, t)
 	if err != nil {
-		return nil, err
+		return nil, inner.clientError(err)
+	}
+	for i, name := range outer.Adjusted {
+		outer.Adjusted[i] = inner.clientName(name)
 	}
 	outer.Adjusted = append(inner.Adjusted, outer.Adjusted...)
 	outer.Answers = &chain{first: outer.Answers, second: inner.Answers}

@@ -115,8 +115,9 @@ function connection(ok) {
 	setText(byId('live-text'), ok ? 'Live' : 'Reconnecting…');
 }
 
+let events = null;
 function connect() {
-	const events = new EventSource('data/events');
+	events = new EventSource('data/events');
 	let lost = false;
 	events.addEventListener('open', () => {
 		connection(true);
@@ -129,7 +130,7 @@ function connect() {
 		lost = true;
 		connection(false);
 		// A browser gives up when it was answered with an error, as by a gateway that starts.
-		if (events.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
+		if (events.readyState === EventSource.CLOSED) setTimeout(() => { if (!paused) connect(); }, 3000);
 	});
 	const on = (name, apply) => events.addEventListener(name, (event) => {
 		apply(JSON.parse(event.data));
@@ -143,6 +144,27 @@ function connect() {
 	on('errors', (entries) => { state.errors = entries; });
 	on('breakers', (entries) => { state.transitions = entries; });
 	on('jobs', (jobs) => { state.jobs = jobs; });
+}
+
+// A page that nobody looks at lets go of its connection after a while, of which browsers have few.
+const hiddenFor = 60e3;
+let paused = false;
+let pausing = 0;
+function visibility() {
+	clearTimeout(pausing);
+	if (document.hidden) {
+		pausing = setTimeout(() => {
+			paused = true;
+			events.close();
+			connection(false);
+		}, hiddenFor);
+		return;
+	}
+	if (paused) {
+		paused = false;
+		connect();
+	}
+	draw();
 }
 
 function chooseTheme() {
@@ -205,7 +227,7 @@ addEventListener('hashchange', () => {
 	scrollTo(0, 0);
 	byId('title').focus();
 });
-document.addEventListener('visibilitychange', () => draw());
+document.addEventListener('visibilitychange', visibility);
 document.addEventListener('announce', (event) => say(event.detail));
 document.addEventListener('told', (event) => toast(event.detail));
 

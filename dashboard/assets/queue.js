@@ -33,10 +33,10 @@ export function drawQueue({ tick, jobs, place }) {
 	rows(byId('pending'), jobs?.pending ?? [], (j) => j.id, (j) => [
 		name(j), pill(j), model(j), age(j), `${j.attempt} of ${j.max_attempts}`,
 		buttons(j, [...(['waiting', 'scheduled'].includes(j.state) ? ['retry'] : []), 'cancel']),
-	], jobs?.error);
+	], jobs?.error || 'Nothing waits.');
 	rows(byId('failed'), jobs?.failed ?? [], (j) => j.id, (j) => [
 		name(j), pill(j), model(j), age(j), { text: why(j), class: 'cut', title: j.error || why(j) }, buttons(j, ['retry']),
-	], jobs?.error);
+	], jobs?.error || 'None.');
 }
 
 // The end of an ID tells jobs apart; its beginning is a time.
