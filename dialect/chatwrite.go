@@ -158,7 +158,7 @@ func thoughtless(model string) bool {
 	name := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
 	for _, family := range [...]string{"gpt-3", "gpt-4", "chatgpt-4o", "llama", "meta-llama", "codestral", "ministral", "mixtral", "pixtral", "command-r"} {
 		if strings.HasPrefix(name, family) {
-			return !strings.Contains(name, "reason") && !strings.Contains(name, "thinking") && !strings.Contains(name, "r1")
+			return !strings.Contains(name, "reason") && !strings.Contains(name, "nemotron")
 		}
 	}
 	return false

@@ -68,6 +68,7 @@ func TestCodingAgent(t *testing.T) {
 	t.Parallel()
 	d := startDialects(t,
 		"model claude-sonnet-4-5-20250929 {\ntarget direct/gpt-5-agent\n}",
+		"model claude-sonnet-4-5-20250930 {\ntarget oai/gpt-4o-agent\n}",
 		"model claude-haiku-4-5-20251001 {\ntarget gem/gemini-3-pro-agent\n}",
 		"model claude-opus-4-5-20251101 {\ntarget ant/claude-opus-4-5-agent\n}")
 	for model, c := range map[string]struct {
@@ -75,6 +76,7 @@ func TestCodingAgent(t *testing.T) {
 		name string
 	}{
 		"claude-sonnet-4-5-20250929": {d.oai, "gpt-5-agent"},
+		"claude-sonnet-4-5-20250930": {d.oai, "gpt-4o-agent"},
 		"claude-haiku-4-5-20251001":  {d.gem, "gemini-3-pro-agent"},
 		"claude-opus-4-5-20251101":   {d.ant, "claude-opus-4-5-agent"},
 	} {
@@ -110,7 +112,7 @@ func TestCodingAgent(t *testing.T) {
 			if strings.Contains(string(x.Head), "sk-ant-of-the-client") || strings.Contains(string(x.Body), "cache_control") {
 				t.Error("something has leaked")
 			}
-			if c.v == d.oai && at(body, "reasoning_effort") != "high" {
+			if c.name == "gpt-5-agent" && at(body, "reasoning_effort") != "high" {
 				t.Errorf("reasoning_effort is %v", at(body, "reasoning_effort"))
 			}
 		})

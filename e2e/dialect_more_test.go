@@ -91,9 +91,9 @@ func TestCostAcrossDialects(t *testing.T) {
 				t.Errorf("got %v, error %v", said, explain(err))
 			}
 			accumulate(t, messages, tell("by-"+name))
-			wantMetric(t, d.g, 400, "runestone_tokens_total", "input", "model=by-"+name)
-			wantMetric(t, d.g, 80, "runestone_tokens_total", "output", "model=by-"+name)
-			wantCost(t, d.g, "by-"+name, 4*(40*3+60*0.3+20*15)/1e6)
+			wantMetric(t, d.g, 400, "runestone_tokens_total", "input", "provider="+name)
+			wantMetric(t, d.g, 80, "runestone_tokens_total", "output", "provider="+name)
+			wantCost(t, d.g, "provider="+name, 4*(40*3+60*0.3+20*15)/1e6)
 		})
 	}
 }

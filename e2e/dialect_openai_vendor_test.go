@@ -184,7 +184,7 @@ func (o *openAIInspection) sampling() {
 		o.check(!warm || t == 1, "temperature", "Unsupported value: only the default (1) value is supported")
 		o.check(!tops || top == 1, "top_p", "Unsupported parameter")
 		o.check(o.body["stop"] == nil, "stop", "Unsupported parameter: 'stop' is not supported with this model.")
-	} else {
+	} else if strings.HasPrefix(o.text("", o.body, "model"), "gpt-") {
 		o.check(o.body["reasoning_effort"] == nil, "reasoning_effort", "Unsupported parameter: 'reasoning_effort' is not supported with this model")
 	}
 	o.number("", o.body, "max_tokens", 1, 1e6, true)

@@ -166,5 +166,5 @@ func verbatimAlias(t *testing.T, c messagesCase) {
 	// Two calls, each 30 tokens fresh, 10 written to the cache and 60 from it, and 20 out.
 	wantMetric(t, c.d.g, 200, "runestone_tokens_total", "input", "model=smart")
 	wantMetric(t, c.d.g, 40, "runestone_tokens_total", "output", "model=smart")
-	wantCost(t, c.d.g, "smart", 2*(40*3+60*0.3+20*15)/1e6)
+	wantCost(t, c.d.g, "model=smart", 2*(40*3+60*0.3+20*15)/1e6)
 }

@@ -101,6 +101,9 @@ func (t *attempt) translated(resp *http.Response, media string) (source, error) 
 		}
 	}
 	delete(header, "Content-Encoding")
+	if t.api.Anthropic() {
+		delete(header, "Request-Id") // the gateway's own is there
+	}
 	if len(t.translation.Adjusted) > 0 {
 		header["Runestone-Adjusted"] = []string{strings.Join(t.translation.Adjusted, ", ")}
 	}
@@ -185,15 +188,19 @@ func (t *attempt) translatedError(resp *http.Response) (source, error) {
 	if t.api.Anthropic() && resp.StatusCode == statusOverloaded {
 		told.Status = statusOverloaded
 	}
-	id := ""
-	if ids := resp.Header["Request-Id"]; len(ids) > 0 {
-		id = ids[0]
-	}
-	buf.B = told.Append(buf.B[:0], t.api, id)
+	buf.B = told.Append(buf.B[:0], t.api, t.requestID())
 	resp.StatusCode, t.call.status = told.Status, resp.StatusCode
 	resp.Header["Content-Type"] = []string{"application/json"}
 	resp.ContentLength = int64(len(buf.B))
 	return &wholeAnswer{buf: buf, text: buf.B, body: resp.Body}, nil
+}
+
+// requestID returns the ID that the client sees, "" if there is none.
+func (t *attempt) requestID() string {
+	if ids := t.r.Header["X-Request-Id"]; len(ids) > 0 {
+		return ids[0]
+	}
+	return ""
 }
 
 // maxErrorBody bounds what is read of a provider's error, in bytes.
@@ -234,6 +241,7 @@ type translatedStream struct {
 	reader  *sse.Reader
 	answers dialect.Answers
 	api     dialect.API // the client's
+	id      string      // of the request
 
 	out    []byte // what has been translated; reused
 	held   bool   // out was translated by peek and has not been returned
@@ -245,6 +253,7 @@ type translatedStream struct {
 func newTranslatedStream(t *attempt, body io.ReadCloser) *translatedStream {
 	return &translatedStream{
 		call: t.call, body: body, reader: sse.NewReader(body), answers: t.translation.Answers, api: t.api,
+		id: t.requestID(),
 	}
 }
 
@@ -300,7 +309,7 @@ func (s *translatedStream) report(err error) {
 			Message: "The answer of the provider " + s.call.up.name + " could not be read.",
 		}
 	}
-	s.out = told.AppendEvent(s.out, s.api, "")
+	s.out = told.AppendEvent(s.out, s.api, s.id)
 	s.failed = true
 	s.err = io.EOF // the client has been told
 }

@@ -86,6 +86,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	header := w.Header()
 	header["X-Request-Id"] = []string{x.id}
+	if x.api.Anthropic() {
+		header["Request-Id"] = []string{x.id} // an answer of Anthropic's own has its own
+	}
+	r.Header["X-Request-Id"] = header["X-Request-Id"] // for errors that the gateway puts into the client's dialect
+	if x.api.Anthropic() {
+		header["Request-Id"] = header["X-Request-Id"]
+	}
 	telemetry.RequestStart.Emit(telemetry.RequestStarted{Route: string(x.api)})
 	defer x.stop()
 	x.serve()

@@ -163,9 +163,6 @@ func retryAfter(told *dialect.Error) string {
 func writeError(w http.ResponseWriter, told *dialect.Error, api dialect.API, id string) {
 	body := told.Append(make([]byte, 0, 256), api, id)
 	h := w.Header()
-	if api.Anthropic() {
-		h["Request-Id"] = []string{id}
-	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if told.RetryAfter > 0 {

@@ -32,8 +32,9 @@ const (
 )
 
 // Provider speaks Anthropic's API. Messages and the counting of their tokens pass through byte for
-// byte, save the model's name. OpenAI's chat completions and responses are served through messages. What
-// else the API has under /v1, such as /v1/messages/batches, /v1/models and /v1/files, passes through as well.
+// byte, save the model's name, and thinking of other providers' models, which Anthropic refuses. OpenAI's chat
+// completions and responses are served through messages. What else the API has under /v1, such as
+// /v1/messages/batches, /v1/models and /v1/files, passes through as well.
 //
 // It serves neither OpenAI's completions nor embeddings, which the API does not have.
 type Provider struct {
@@ -140,7 +141,11 @@ func (p *Provider) NewRequest(ctx context.Context, r *provider.Request, t provid
 	default:
 		header["X-Api-Key"] = []string{t.Credential}
 	}
-	return p.Request(ctx, r, t, httpapi.Join(p.Base(), r), header, r.Edits(t, false)), nil
+	edits := r.Edits(t, false)
+	if r.API.Anthropic() && r.Body != nil {
+		edits = unsigned(r.Body.Bytes(), edits)
+	}
+	return p.Request(ctx, r, t, httpapi.Join(p.Base(), r), header, edits), nil
 }
 
 // betas returns the client's features and, of the configured ones, those that the client has not named.

@@ -1,0 +1,71 @@
+package dialect
+
+import "bytes"
+
+// ForeignThinking returns which bytes of a request of Anthropic's messages to leave out, in order, so that Anthropic does
+// not refuse it: the thinking of other models, which a conversation may have that was answered by several. Such
+// thinking has no signature, or one that says whose it is. There is none in nearly all requests, which is
+// found out by a search.
+func ForeignThinking(body []byte) []Span {
+	if !bytes.Contains(body, []byte(`"signature"`)) {
+		return nil
+	}
+	var gone []Span
+	inArray := func(array Span, visit func(element Span)) {
+		if value := body[array.Start:array.End]; value[0] == '[' {
+			_ = Elements(value, func(element Span) bool {
+				visit(Span{array.Start + element.Start, array.Start + element.End})
+				return true
+			})
+		}
+	}
+	_ = Members(body, func(key []byte, messages Span) bool {
+		if string(key) == `"messages"` {
+			inArray(messages, func(message Span) {
+				_ = Members(body[message.Start:message.End], func(key []byte, content Span) bool {
+					if string(key) == `"content"` {
+						gone = appendForeign(gone, body, Span{message.Start + content.Start, message.Start + content.End}, inArray)
+					}
+					return true
+				})
+			})
+		}
+		return true
+	})
+	return gone
+}
+
+// appendForeign appends the blocks of a content that are to go, each with a comma beside it.
+func appendForeign(gone []Span, body []byte, content Span, inArray func(Span, func(Span))) []Span {
+	var blocks []Span
+	var foreign []bool
+	inArray(content, func(block Span) {
+		text := body[block.Start:block.End]
+		blocks = append(blocks, block)
+		foreign = append(foreign, bytes.Contains(text, []byte(`"thinking"`)) && isThinking(text) && !signed(text))
+	})
+	kept := -1 // the last block before that stays
+	for i := range blocks {
+		switch {
+		case !foreign[i]:
+			kept = i
+		case kept >= 0: // with what is between it and the one before
+			gone = append(gone, Span{blocks[i-1].End, blocks[i].End})
+		case i+1 < len(blocks):
+			gone = append(gone, Span{blocks[i].Start, blocks[i+1].Start})
+		default:
+			gone = append(gone, blocks[i])
+		}
+	}
+	return gone
+}
+
+// isThinking reports whether a block is one of thinking.
+func isThinking(block []byte) bool {
+	is := false
+	_ = eachMember(block, "", func(name string, value []byte) error {
+		is = is || name == "type" && string(unquoted(value)) == "thinking"
+		return nil
+	})
+	return is
+}
