@@ -96,6 +96,10 @@ conformance: ## Run the official SDKs against the gateway, if npm is there
 	@if command -v npm >/dev/null; then bash e2e/conformance/run.sh; \
 	else echo 'Skipped: the SDKs need npm, and it is not installed.'; fi
 
+.PHONY: browser
+browser: ## Look at the dashboard with a headless Chromium, if that and npm are there
+	@bash dashboard/browser/run.sh
+
 .PHONY: fmt
 fmt: ## List the files that are not formatted
 	@files=$$(gofmt -s -l .) && if [ -n "$$files" ]; then \

@@ -17,6 +17,9 @@ import (
 	"github.com/runestone-gateway/runestone/gateway"
 	_ "github.com/runestone-gateway/runestone/overflow/boltqueue"
 	_ "github.com/runestone-gateway/runestone/overflow/redisqueue"
+	_ "github.com/runestone-gateway/runestone/provider/anthropic"
+	_ "github.com/runestone-gateway/runestone/provider/azure"
+	_ "github.com/runestone-gateway/runestone/provider/gemini"
 	_ "github.com/runestone-gateway/runestone/provider/mock"
 	_ "github.com/runestone-gateway/runestone/provider/openai"
 )

@@ -3,6 +3,7 @@ package dialect
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strconv"
 )
 
@@ -47,7 +48,7 @@ func eachElement(data []byte, param string, visit func(i int, value []byte) erro
 		i++
 		return visit(i-1, data[start:s.at])
 	})
-	if _, broken := err.(*SyntaxError); broken {
+	if _, broken := errors.AsType[*SyntaxError](err); broken {
 		return Invalid(param, "invalid_json", "'"+param+"' is not valid JSON.")
 	}
 	return err

@@ -143,9 +143,22 @@ func (p *Provider) NewRequest(ctx context.Context, r *provider.Request, t provid
 	}
 	edits := r.Edits(t, false)
 	if r.API.Anthropic() && r.Body != nil {
-		edits = unsigned(r.Body.Bytes(), edits)
+		edits = withoutForeign(r.Body.Bytes(), edits)
 	}
 	return p.Request(ctx, r, t, httpapi.Join(p.Base(), r), header, edits), nil
+}
+
+// withoutForeign adds to edits those that leave out what other providers' models have thought.
+func withoutForeign(body []byte, edits []provider.Edit) []provider.Edit {
+	foreign := dialect.ForeignThinking(body)
+	if len(foreign) == 0 {
+		return edits
+	}
+	for _, at := range foreign {
+		edits = append(edits, provider.Edit{Span: at})
+	}
+	slices.SortFunc(edits, func(a, b provider.Edit) int { return a.Start - b.Start })
+	return edits
 }
 
 // betas returns the client's features and, of the configured ones, those that the client has not named.
