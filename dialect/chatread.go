@@ -1,14 +1,16 @@
 package dialect
 
 import (
+	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 )
 
 // readChatRequest reads a request of chat completions. What it returns aliases body. Errors are *Error.
 func readChatRequest(body []byte) (*ChatRequest, error) {
 	r := new(chatReader)
-	if err := eachMember(body, "body", r.member); err != nil {
+	if err := eachMember(bytes.TrimSpace(body), "body", r.member); err != nil {
 		return nil, err
 	}
 	if r.completion != nil { // max_completion_tokens goes before max_tokens, which it replaces
@@ -21,7 +23,7 @@ func readChatRequest(body []byte) (*ChatRequest, error) {
 type chatReader struct {
 	ChatRequest
 	completion *int64
-	functions  bool // the tools are from the deprecated functions
+	named      map[string]int // calls of functions in the deprecated form, which have no IDs
 }
 
 func (r *chatReader) member(name string, value []byte) (err error) {
@@ -29,11 +31,9 @@ func (r *chatReader) member(name string, value []byte) (err error) {
 	case "model":
 		r.Model, err = readText(value, name)
 	case "messages":
+		r.Messages = nil // of a member that is there twice the last counts
 		err = eachElement(value, name, r.message)
-	case "tools":
-		err = r.tools(value, name)
-	case "functions":
-		r.functions = true
+	case "tools", "functions":
 		err = r.tools(value, name)
 	case "tool_choice":
 		r.ToolChoice = present(value)
@@ -134,6 +134,7 @@ func toolChoiceOf(value []byte) (json.RawMessage, error) {
 }
 
 func (r *chatReader) tools(value []byte, param string) error {
+	r.Tools = nil
 	if isNull(value) {
 		return nil
 	}
@@ -184,7 +185,7 @@ func readFunction(value []byte, param string, tool *ChatTool) error {
 		return err
 	})
 	if err == nil && tool.Name == "" {
-		return Invalid(param+".name", "missing_required_parameter", "Missing required parameter: '"+param+".name'.")
+		return missing(param + ".name")
 	}
 	return err
 }
@@ -194,12 +195,27 @@ func (r *chatReader) message(i int, value []byte) error {
 	if err := eachMember(value, m.param, m.member); err != nil {
 		return err
 	}
+	if m.call != nil {
+		if r.named == nil {
+			r.named = make(map[string]int)
+		}
+		r.named[m.call.Name]++
+		m.call.ID = r.functionID(m.call.Name)
+		m.ToolCalls = append(m.ToolCalls, *m.call)
+	}
 	switch m.Role {
-	case "system", "developer", "user", "assistant", "tool":
-	case "function": // deprecated: an answer to a function_call, which has no ID but a name
-		m.Role, m.ToolCallID = "tool", "call_"+m.Name
+	case "system", "developer", "user", "assistant":
+	case "tool":
+		if m.ToolCallID == "" {
+			return missing(m.param + ".tool_call_id")
+		}
+	case "function": // the answer to a function_call
+		if m.Name == "" {
+			return missing(m.param + ".name")
+		}
+		m.Role, m.ToolCallID, m.Name = "tool", r.functionID(m.Name), ""
 	case "":
-		return Invalid(m.param+".role", "missing_required_parameter", "Missing required parameter: '"+m.param+".role'.")
+		return missing(m.param + ".role")
 	default:
 		return Invalid(m.param+".role", "invalid_value", "'"+m.param+".role' must be one of system, developer, user, assistant and tool.")
 	}
@@ -207,10 +223,19 @@ func (r *chatReader) message(i int, value []byte) error {
 	return nil
 }
 
+// functionID returns the ID of the latest call of a function in the deprecated form: each has another, as providers want it.
+func (r *chatReader) functionID(name string) string {
+	if n := r.named[name]; n > 1 {
+		return "call_" + name + "_" + strconv.Itoa(n)
+	}
+	return "call_" + name
+}
+
 // messageReader reads a message.
 type messageReader struct {
 	ChatMessage
 	param string
+	call  *ChatToolCall // function_call, which is deprecated
 }
 
 func (m *messageReader) member(name string, value []byte) (err error) {
@@ -240,7 +265,10 @@ func (m *messageReader) member(name string, value []byte) (err error) {
 		}
 	case "thinking_blocks":
 		if !isNull(value) {
-			err = eachElement(value, at, func(_ int, block []byte) error {
+			err = eachElement(value, at, func(i int, block []byte) error {
+				if block[0] != '{' {
+					return Invalid(index(at, i), "invalid_type", "'"+index(at, i)+"' must be an object.")
+				}
 				m.ThinkingBlocks = append(m.ThinkingBlocks, block)
 				return nil
 			})
@@ -256,6 +284,7 @@ func (m *messageReader) member(name string, value []byte) (err error) {
 }
 
 func (m *messageReader) content(value []byte, at string) error {
+	m.Content, m.Text = nil, false
 	switch {
 	case isNull(value):
 		return nil
@@ -265,7 +294,7 @@ func (m *messageReader) content(value []byte, at string) error {
 		return nil
 	case value[0] == '[':
 		return eachElement(value, at, func(i int, value []byte) error {
-			part, err := readPart(value, index(at, i))
+			part, err := readPart(value, at, i)
 			if part.Type == "thinking" || part.Type == "redacted_thinking" { // as some clients send Anthropic's blocks back
 				m.ThinkingBlocks = append(m.ThinkingBlocks, part.Raw)
 				return err
@@ -277,18 +306,29 @@ func (m *messageReader) content(value []byte, at string) error {
 	return Invalid(at, "invalid_type", "'"+at+"' must be a string or an array of parts.")
 }
 
-// readPart reads a part of a message's content.
-func readPart(value []byte, at string) (ChatPart, error) {
+// readPart reads the part with a number of a message's content.
+func readPart(value []byte, in string, i int) (ChatPart, error) {
 	part := ChatPart{Raw: value}
-	err := eachMember(value, at, func(name string, value []byte) (err error) {
+	if value[0] != '{' {
+		return part, Invalid(index(in, i), "invalid_type", "'"+index(in, i)+"' must be an object.")
+	}
+	err := eachMember(value, in, func(name string, value []byte) (err error) {
 		switch name {
-		case "type":
-			part.Type, err = readText(value, at+".type")
-		case "text", "refusal":
-			part.Text, err = readText(value, at+"."+name)
-			part.Quoted = present(value)
+		case "type", "text", "refusal":
+			if isNull(value) {
+				return nil
+			}
+			if value[0] != '"' {
+				at := index(in, i) + "." + name
+				return Invalid(at, "invalid_type", "'"+at+"' must be a string.")
+			}
+			if name == "type" {
+				part.Type = string(unquoted(value))
+				return nil
+			}
+			part.Text, part.Quoted = string(unquoted(value)), value
 		case "image_url":
-			err = part.readImage(value, at+".image_url")
+			err = part.readImage(value, index(in, i)+".image_url")
 		case "file":
 			part.File = present(value)
 		case "input_audio":
@@ -299,7 +339,7 @@ func readPart(value []byte, at string) (ChatPart, error) {
 		return err
 	})
 	if err == nil && part.Type == "" {
-		err = Invalid(at+".type", "missing_required_parameter", "Missing required parameter: '"+at+".type'.")
+		err = missing(index(in, i) + ".type")
 	}
 	return part, err
 }
@@ -327,8 +367,11 @@ func (m *messageReader) toolCalls(value []byte, at string) error {
 	return eachElement(value, at, func(i int, value []byte) error {
 		var call ChatToolCall
 		at := index(at, i)
+		kind := ""
 		err := eachMember(value, at, func(name string, value []byte) (err error) {
 			switch name {
+			case "type":
+				kind, err = readText(value, at+".type")
 			case "id":
 				call.ID, err = readText(value, at+".id")
 			case "function":
@@ -338,8 +381,14 @@ func (m *messageReader) toolCalls(value []byte, at string) error {
 			}
 			return err
 		})
-		if err == nil && call.ID == "" {
-			err = Invalid(at+".id", "missing_required_parameter", "Missing required parameter: '"+at+".id'.")
+		switch {
+		case err != nil:
+		case kind != "" && kind != "function":
+			err = Invalid(at+".type", "unsupported_tool", "'"+at+".type' must be function: this model knows no other tools.")
+		case call.ID == "":
+			err = missing(at + ".id")
+		case call.Name == "":
+			err = missing(at + ".function.name")
 		}
 		m.ToolCalls = append(m.ToolCalls, call)
 		return err
@@ -357,21 +406,17 @@ func (c *ChatToolCall) readFunction(value []byte, at string) error {
 		return err
 	})
 	if err == nil && c.Name == "" {
-		err = Invalid(at+".name", "missing_required_parameter", "Missing required parameter: '"+at+".name'.")
+		err = missing(at + ".name")
 	}
 	return err
 }
 
-// functionCall reads a call of the deprecated form, which has no ID: its answer goes by the name.
 func (m *messageReader) functionCall(value []byte, at string) error {
 	if isNull(value) {
 		return nil
 	}
-	var call ChatToolCall
-	err := call.readFunction(value, at)
-	call.ID = "call_" + call.Name
-	m.ToolCalls = append(m.ToolCalls, call)
-	return err
+	m.call = new(ChatToolCall)
+	return m.call.readFunction(value, at)
 }
 
 // text returns what a message says, its parts of text joined.

@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
@@ -162,13 +161,3 @@ func appendOptional(dst []byte, s string) []byte {
 
 // Quote returns s as a JSON string.
 func Quote(s string) string { return string(appendJSON(nil, s)) }
-
-func appendJSON(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			b, _ := json.Marshal(s) // a string cannot fail
-			return append(dst, b...)
-		}
-	}
-	return append(append(append(dst, '"'), s...), '"')
-}

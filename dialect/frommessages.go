@@ -339,7 +339,7 @@ const signatureMark = "__sig_"
 // splitID returns the ID of a call and its extra_content, if the ID carries that.
 func splitID(id string) (string, json.RawMessage) {
 	at := strings.LastIndex(id, signatureMark)
-	if at < 0 {
+	if at <= 0 {
 		return id, nil
 	}
 	signature, ok := unpackSignature(id[at+len(signatureMark):])

@@ -24,10 +24,10 @@ const (
 	chatCallsF  = `{"role":"assistant","content":null,"tool_calls":[{"id":"toolu_1","type":"function","function":{"name":"f","arguments":"{}"}}]}`
 	longName    = "mcp__plugin_playwright_playwright__browser_take_a_screenshot_of_the_whole_page"
 	longName2   = "mcp__plugin_playwright_playwright__browser_take_a_screenshot_of_the_window"
-	shortName   = "mcp__plugin_playwright_playwright__browser_take_a_scree_6f2a4b5a"
-	shortName2  = "mcp__plugin_playwright_playwright__browser_take_a_scree_5e9ac1f3"
+	shortName   = "mcp__plugin_playwright_playwright__browser_take_a_scree_59786812"
+	shortName2  = "mcp__plugin_playwright_playwright__browser_take_a_scree_786473e2"
 	longUser    = "user_0af90af90af90af90af90af90af90af90af90af90af90af90af90af90af90af9_account__session_b2"
-	hashedUser  = "x"
+	hashedUser  = "cf432bde70acc4c419ea00aee274820016ae3c10b95d89c02aaefc9655c96dd6"
 	schemaAB    = `{"type":"object","properties":{"b":{"type":"integer","maximum":12345678901234567890},"a":{"type":"string"}},"required":["b","a"],"additionalProperties":false}`
 	answerAB    = `"response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":` + schemaAB + `,"strict":true}}`
 	cacheBlock  = `"cache_control":{"type":"ephemeral"}`

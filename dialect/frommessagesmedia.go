@@ -12,7 +12,7 @@ func (m *messagesReader) userParts(b *messagesBlock, at string) ([]ChatPart, err
 		if b.text == nil {
 			return nil, missing(at + ".text")
 		}
-		return []ChatPart{textPart(b.text, b.cache)}, nil
+		return []ChatPart{cachedText(b.text, b.cache)}, nil
 	case "image":
 		part, err := m.image(b, at+".source")
 		return []ChatPart{part}, err
@@ -145,7 +145,7 @@ func (m *messagesReader) document(b *messagesBlock, at string) ([]ChatPart, erro
 		w.close('}')
 		return m.described(b, ChatPart{Type: "file", File: w.b, CacheControl: b.cache}), nil
 	case "text":
-		return []ChatPart{textPart(documentText(b, s.data), b.cache)}, nil
+		return []ChatPart{cachedText(documentText(b, s.data), b.cache)}, nil
 	case "url":
 		if path, _, _ := strings.Cut(string(unquoted(s.url)), "?"); !m.t.Between || !strings.HasSuffix(strings.ToLower(path), ".pdf") {
 			return nil, unsupported(at, "is a URL, from which this model takes no documents: send it as base64.")
@@ -163,7 +163,7 @@ func (m *messagesReader) described(b *messagesBlock, parts ...ChatPart) []ChatPa
 	if !hasText(b.context) {
 		return parts
 	}
-	return append([]ChatPart{textPart(b.context, nil)}, parts...)
+	return append([]ChatPart{cachedText(b.context, nil)}, parts...)
 }
 
 // documentText returns the text of a document after its title and context, as JSON.

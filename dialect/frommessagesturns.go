@@ -88,7 +88,7 @@ func (m *messagesReader) content(value []byte, at string) error {
 	case isNull(value):
 		return missing(at)
 	case value[0] == '"':
-		m.say(textPart(value, nil))
+		m.say(cachedText(value, nil))
 		return nil
 	case value[0] != '[':
 		return Invalid(at, "invalid_type", "'"+at+"' must be a string or an array of blocks.")
@@ -120,7 +120,7 @@ func (m *messagesReader) say(parts ...ChatPart) {
 	}
 }
 
-func textPart(quoted, cache json.RawMessage) ChatPart {
+func cachedText(quoted, cache json.RawMessage) ChatPart {
 	return ChatPart{Type: "text", Quoted: quoted, CacheControl: cache}
 }
 
@@ -203,7 +203,7 @@ func (m *messagesReader) assistantBlock(b *messagesBlock, at string) error {
 		if b.text == nil {
 			return missing(at + ".text")
 		}
-		m.say(textPart(b.text, b.cache))
+		m.say(cachedText(b.text, b.cache))
 	case "thinking", "redacted_thinking":
 		m.turn.thinking = append(m.turn.thinking, b.raw)
 		if m.t.Quirks != nil && m.t.Quirks.ReasoningBack {
@@ -258,7 +258,7 @@ func (m *messagesReader) toolResult(b *messagesBlock, at string) error {
 	result := ChatMessage{Role: "tool", ToolCallID: id, Content: parts, CacheControl: b.cache}
 	if !m.t.Between && slices.ContainsFunc(parts, func(p ChatPart) bool { return p.Type != "text" }) {
 		result.Content = nil
-		m.turn.media = append(m.turn.media, textPart(appendJSON(nil, "The result of "+name+":"), nil))
+		m.turn.media = append(m.turn.media, cachedText(appendJSON(nil, "The result of "+name+":"), nil))
 		for _, p := range parts {
 			if p.Type == "text" {
 				result.Content = append(result.Content, p)
@@ -267,7 +267,7 @@ func (m *messagesReader) toolResult(b *messagesBlock, at string) error {
 			}
 		}
 		if len(result.Content) == 0 {
-			result.Content = []ChatPart{textPart(json.RawMessage(`"The result is in the message that follows."`), nil)}
+			result.Content = []ChatPart{cachedText(json.RawMessage(`"The result is in the message that follows."`), nil)}
 		}
 	}
 	m.turn.results = append(m.turn.results, result)
@@ -280,7 +280,7 @@ func (m *messagesReader) resultParts(b *messagesBlock, at string) (parts []ChatP
 	case b.content == nil:
 		return nil, nil
 	case b.content[0] == '"':
-		return []ChatPart{textPart(b.content, nil)}, nil
+		return []ChatPart{cachedText(b.content, nil)}, nil
 	}
 	err = eachElement(b.content, at, func(i int, value []byte) error {
 		at := index(at, i)
@@ -299,7 +299,7 @@ func (m *messagesReader) resultParts(b *messagesBlock, at string) (parts []ChatP
 func asError(parts []ChatPart) []ChatPart {
 	i := slices.IndexFunc(parts, func(p ChatPart) bool { return p.Type == "text" })
 	if i < 0 {
-		return slices.Insert(parts, 0, textPart(json.RawMessage(`"Error"`), nil))
+		return slices.Insert(parts, 0, cachedText(json.RawMessage(`"Error"`), nil))
 	}
 	parts[i].Quoted = append([]byte(`"Error: `), parts[i].Quoted[1:]...)
 	return parts
@@ -310,7 +310,7 @@ func asError(parts []ChatPart) []ChatPart {
 func (m *messagesReader) systemParts(value []byte, at string) (parts []ChatPart, err error) {
 	add := func(quoted, cache []byte) {
 		if len(quoted) > 2 && !bytes.HasPrefix(quoted, []byte(`"x-anthropic-billing-header:`)) {
-			parts = append(parts, textPart(quoted, cache))
+			parts = append(parts, cachedText(quoted, cache))
 		}
 	}
 	switch {

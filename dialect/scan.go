@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -236,17 +235,4 @@ func (s *requestScanner) members(member func(key []byte) error) error {
 		return s.value()
 	}
 	return s.object(member)
-}
-
-// unquoted returns what a string says, nil when value is none.
-func unquoted(value []byte) []byte {
-	switch {
-	case len(value) < 2 || value[0] != '"':
-		return nil
-	case bytes.IndexByte(value, '\\') < 0:
-		return value[1 : len(value)-1]
-	}
-	var s string
-	_ = json.Unmarshal(value, &s) // the scanner has found it valid
-	return []byte(s)
 }

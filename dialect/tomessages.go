@@ -2,16 +2,10 @@ package dialect
 
 import (
 	"encoding/json"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
-
-// defaultMaxTokens is the max_tokens, which Anthropic requires, of a request that has none and of whose model
-// nothing better is known.
-const defaultMaxTokens = 4096
 
 // jsonTool is the tool through which a model answers that cannot be held to a schema otherwise.
 const jsonTool = "json"
@@ -22,7 +16,7 @@ func chatToMessages(body []byte, t *Target) (*Translation, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &messagesMaker{r: r, t: t, model: claudeOf(t.Model)}
+	m := &messagesMaker{r: r, t: t, model: claudeOf(t.Model), blocks: writer{b: make([]byte, 0, len(body))}}
 	if err := m.make(); err != nil {
 		return nil, err
 	}
@@ -40,15 +34,18 @@ type messagesMaker struct {
 	span     Span
 	adjusted []string
 
-	system   [][]byte // blocks
-	turns    []turn
-	calls    map[string]bool // the tool calls of the latest turn of the assistant
+	blocks writer // holds the blocks until it is known where they go
+	system []block
+	turns  []turn
+	calls  map[string]bool // the tool calls of the latest turn of the assistant that have no result yet
+
 	tools    []ChatTool
-	jsonTool string // the name of the tool for the answer, "" if there is none
-	schema   json.RawMessage
+	choice   toolChoice
+	jsonTool string          // the name of the tool for the answer, "" if there is none
+	schema   json.RawMessage // its parameters
 	format   json.RawMessage // the schema of output_config.format
-	thinking string          // the value of thinking, "" for none
-	effort   string          // of output_config
+	thinking thinking
+	effort   string // of output_config
 	limit    int64
 	topK     json.RawMessage
 	search   json.RawMessage
@@ -62,28 +59,16 @@ func (m *messagesMaker) adjust(name string) {
 
 func (m *messagesMaker) make() error {
 	m.tools = m.r.Tools
-	if err := m.extra(); err != nil {
-		return err
-	}
-	for i := range m.r.Messages {
-		if err := m.message(&m.r.Messages[i], index("messages", i)); err != nil {
+	for _, read := range []func() error{m.extra, m.conversation, m.readChoice, m.responseFormat, m.reason} {
+		if err := read(); err != nil {
 			return err
 		}
-	}
-	if len(m.turns) == 0 && len(m.system) > 0 { // a conversation needs somebody who speaks
-		m.turns, m.system = []turn{{role: "user", blocks: m.system}}, nil
-	}
-	if err := m.responseFormat(); err != nil {
-		return err
-	}
-	if err := m.reason(); err != nil {
-		return err
 	}
 	return m.write()
 }
 
 // extra reads the parameters that chat's shape does not name.
-func (m *messagesMaker) extra() error {
+func (m *messagesMaker) extra() (err error) {
 	for _, e := range m.r.Extra {
 		switch e.Name {
 		case "n":
@@ -91,73 +76,87 @@ func (m *messagesMaker) extra() error {
 				return Invalid("n", "unsupported_parameter", "'n' must be 1: this model gives one answer.")
 			}
 		case "logprobs":
-			if string(e.Value) == "true" {
-				return Invalid("logprobs", "unsupported_parameter", "'logprobs' is not supported by this model.")
+			if string(e.Value) != "false" {
+				return unsupported("logprobs", notSupported)
 			}
 		case "top_logprobs":
 			if string(e.Value) != "0" {
-				return Invalid("top_logprobs", "unsupported_parameter", "'top_logprobs' is not supported by this model.")
+				return unsupported("top_logprobs", notSupported)
 			}
 		case "audio":
-			return Invalid("audio", "unsupported_parameter", "'audio' is not supported by this model.")
+			return unsupported("audio", notSupported)
 		case "modalities":
-			if strings.Contains(string(e.Value), "audio") {
-				return Invalid("modalities", "unsupported_parameter", "This model answers with text only.")
+			if strings.Contains(string(e.Value), `"audio"`) {
+				return Invalid("modalities", "unsupported_parameter", "'modalities' must be text: this model gives no other answer.")
 			}
 		case "thinking":
-			m.thinking = string(e.Value)
+			m.thinking, err = readThinking(e.Value)
 		case "top_k":
-			m.topK = e.Value
+			m.topK, err = readNumber(e.Value, "top_k")
 		case "web_search_options":
 			m.search = e.Value
 		default:
 			m.adjust(e.Name)
 		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
+
+const notSupported = "is not supported by this model."
+
+// jsonObject is what the system says for response_format json_object, which Anthropic has nothing of. The prompt speaks of
+// JSON already, as OpenAI demands that.
+const jsonObject = `{"type":"text","text":"Answer with one valid JSON object and nothing else, without a code fence."}`
 
 // responseFormat has the answer follow a schema, in the way that the model has for it.
 func (m *messagesMaker) responseFormat() error {
 	if m.r.ResponseFormat == nil {
 		return nil
 	}
-	kind := ""
-	var schema json.RawMessage
-	err := eachMember(m.r.ResponseFormat, "response_format", func(name string, value []byte) (err error) {
+	kind, schema, err := readFormat(m.r.ResponseFormat)
+	switch {
+	case err != nil:
+		return err
+	case kind == "text":
+		return nil
+	case kind == "json_object":
+		m.adjust("response_format")
+		m.system = append(m.system, block{json: []byte(jsonObject)})
+		return nil
+	case kind != "json_schema":
+		return Invalid("response_format.type", "invalid_value", "'response_format.type' must be text, json_object or json_schema.")
+	case schema == nil:
+		return missing("response_format.json_schema.schema")
+	case m.model.structured:
+		m.format = schema
+	case m.choice.forces == "": // else the answer is the call of a tool
+		m.jsonTool, m.schema = m.freeName(jsonTool), schema
+	}
+	return nil
+}
+
+func readFormat(format []byte) (kind string, schema json.RawMessage, err error) {
+	err = eachMember(format, "response_format", func(name string, value []byte) (err error) {
 		switch name {
 		case "type":
 			kind, err = readText(value, "response_format.type")
 		case "json_schema":
 			err = eachMember(value, "response_format.json_schema", func(name string, value []byte) error {
-				if name == "schema" {
-					schema = present(value)
+				if name != "schema" {
+					return nil
+				}
+				if schema = present(value); schema != nil && value[0] != '{' {
+					return Invalid("response_format.json_schema.schema", "invalid_type", "'response_format.json_schema.schema' must be an object.")
 				}
 				return nil
 			})
 		}
 		return err
 	})
-	switch {
-	case err != nil:
-		return err
-	case kind == "" || kind == "text":
-		return nil
-	case kind == "json_object":
-		// There is nothing of the kind; the prompt must speak of JSON already, as OpenAI demands that.
-		m.adjust("response_format")
-		m.system = append(m.system, []byte(`{"type":"text","text":"Answer with one valid JSON object and nothing else, without a code fence."}`))
-		return nil
-	case kind != "json_schema":
-		return Invalid("response_format.type", "invalid_value", "'response_format.type' must be text, json_object or json_schema.")
-	case schema == nil:
-		return Invalid("response_format.json_schema.schema", "missing_required_parameter", "Missing required parameter: 'response_format.json_schema.schema'.")
-	case m.model.structured():
-		m.format = schema
-	default:
-		m.jsonTool, m.schema = m.freeName(jsonTool), schema
-	}
-	return nil
+	return kind, schema, err
 }
 
 // freeName returns a name that no tool has.
@@ -168,91 +167,9 @@ func (m *messagesMaker) freeName(name string) string {
 	return name
 }
 
-// reason decides how long the model thinks, and with it how long the answer may be.
-func (m *messagesMaker) reason() error {
-	m.limit = defaultMaxTokens
-	if m.t.MaxOutput > 0 {
-		m.limit = int64(m.t.MaxOutput)
-	}
-	if m.r.MaxTokens != nil {
-		m.limit = *m.r.MaxTokens
-	}
-	effort := m.r.ReasoningEffort
-	if m.thinking == "" && effort != "" {
-		if err := m.effortOf(effort); err != nil {
-			return err
-		}
-	}
-	if !m.thinks() {
-		return nil
-	}
-	if m.jsonTool != "" { // whose use cannot be demanded then
-		m.thinking = ""
-		m.adjust("reasoning_effort")
-		return nil
-	}
-	if kind := m.forces(); kind != "" {
-		return Invalid("tool_choice", "unsupported_parameter", "'tool_choice' cannot be "+kind+" while this model thinks: leave out 'reasoning_effort' or 'thinking', or let it choose.")
-	}
-	return nil
-}
-
-// effortOf translates reasoning_effort.
-func (m *messagesMaker) effortOf(effort string) error {
-	budget, known := thinkingBudgets[effort]
-	switch {
-	case effort == "none":
-		if m.model.adaptiveOnly() { // it thinks in any case
-			m.effort = "low"
-			m.adjust("reasoning_effort")
-		}
-		return nil
-	case !known:
-		return Invalid("reasoning_effort", "invalid_value", "'reasoning_effort' must be one of none, minimal, low, medium, high, xhigh and max.")
-	case m.model.adaptive():
-		m.thinking, m.effort = `{"type":"adaptive"}`, effort
-		if effort == "minimal" {
-			m.effort = "low"
-		}
-		return nil
-	}
-	if m.unfinishedWithoutThinking() {
-		m.adjust("reasoning_effort")
-		return nil
-	}
-	// max_completion_tokens bounds the reasoning as well, and Anthropic's max_tokens does.
-	if m.r.MaxTokens == nil {
-		m.limit = max(m.limit, budget+defaultMaxTokens)
-	}
-	if budget = min(budget, m.limit-1); budget < 1024 {
-		m.adjust("reasoning_effort")
-		return nil
-	}
-	m.thinking = `{"type":"enabled","budget_tokens":` + strconv.FormatInt(budget, 10) + `}`
-	return nil
-}
-
-// thinks reports whether the model is asked to think.
-func (m *messagesMaker) thinks() bool {
-	return m.thinking != "" && !strings.Contains(m.thinking, `"disabled"`)
-}
-
-// forces returns what a tool_choice demands that leaves the model no choice, "" if it does not.
-func (m *messagesMaker) forces() string {
-	switch choice := m.r.ToolChoice; {
-	case len(m.tools) == 0 || choice == nil:
-		return ""
-	case string(choice) == `"required"`:
-		return "required"
-	case choice[0] == '{' && !strings.Contains(string(choice), `"allowed_tools"`):
-		return "a function"
-	}
-	return ""
-}
-
 func (m *messagesMaker) write() error {
 	w := &m.w
-	w.b = make([]byte, 0, 4<<10)
+	w.b = make([]byte, 0, len(m.blocks.b)+1024)
 	w.open('{')
 	w.key("model")
 	start := len(w.b)
@@ -260,7 +177,10 @@ func (m *messagesMaker) write() error {
 	m.span = Span{start, len(w.b)}
 	w.key("max_tokens")
 	w.whole(m.limit)
-	m.writeSystem()
+	if len(m.system) > 0 {
+		w.key("system")
+		m.writeBlocks(m.system)
+	}
 	m.writeTurns()
 	if err := m.writeTools(); err != nil {
 		return err
@@ -268,63 +188,14 @@ func (m *messagesMaker) write() error {
 	if err := m.writeSampling(); err != nil {
 		return err
 	}
-	if m.thinking != "" {
+	if m.thinking.value != "" {
 		w.key("thinking")
-		w.raw([]byte(m.thinking))
+		w.literal(m.thinking.value)
 	}
 	m.writeOutputConfig()
-	if len(m.r.Stop) > 0 {
-		m.writeStop()
-	}
+	m.writeStop()
 	m.writeRest()
 	w.close('}')
-	return nil
-}
-
-func (m *messagesMaker) writeSystem() {
-	if len(m.system) == 0 {
-		return
-	}
-	m.w.key("system")
-	m.w.open('[')
-	for _, block := range m.system {
-		m.w.raw(block)
-	}
-	m.w.close(']')
-}
-
-// writeSampling writes what Anthropic takes of temperature and its like.
-func (m *messagesMaker) writeSampling() error {
-	none := m.model.adaptiveOnly() || m.thinks()
-	if t := m.r.Temperature; t != nil {
-		value, err := strconv.ParseFloat(string(t), 64)
-		switch {
-		case err != nil || math.IsNaN(value):
-			return Invalid("temperature", "invalid_type", "'temperature' must be a number.")
-		case none && value != 1:
-			m.adjust("temperature")
-		case none:
-		case value > 1: // OpenAI's goes to 2
-			m.adjust("temperature")
-			m.w.key("temperature")
-			m.w.literal("1")
-		default:
-			m.w.optional("temperature", t)
-		}
-	}
-	for _, p := range []Member{{"top_p", m.r.TopP}, {"top_k", m.topK}} {
-		switch {
-		case p.Value == nil:
-		case p.Name == "top_p" && m.r.Temperature != nil && m.model.eitherSampling():
-			if string(p.Value) != "1" {
-				m.adjust(p.Name)
-			}
-		case none && !(p.Name == "top_p" && string(p.Value) == "1"):
-			m.adjust(p.Name)
-		case !none:
-			m.w.optional(p.Name, p.Value)
-		}
-	}
 	return nil
 }
 
@@ -349,7 +220,7 @@ func (m *messagesMaker) writeOutputConfig() {
 }
 
 func (m *messagesMaker) writeStop() {
-	kept := slices.DeleteFunc(slices.Clone(m.r.Stop), func(s string) bool { return strings.TrimSpace(s) == "" })
+	kept := slices.DeleteFunc(m.r.Stop, func(s string) bool { return strings.TrimSpace(s) == "" })
 	if len(kept) < len(m.r.Stop) { // which Anthropic refuses
 		m.adjust("stop")
 	}
@@ -369,15 +240,15 @@ func (m *messagesMaker) writeRest() {
 		m.w.key("stream")
 		m.w.literal("true")
 	}
-	if user := m.r.User; user != "" {
-		if personal(user) {
-			m.adjust("user")
-		} else {
-			m.w.key("metadata")
-			m.w.open('{')
-			m.w.member("user_id", user)
-			m.w.close('}')
-		}
+	switch user := m.r.User; {
+	case user == "":
+	case personal(user):
+		m.adjust("user")
+	default:
+		m.w.key("metadata")
+		m.w.open('{')
+		m.w.member("user_id", user)
+		m.w.close('}')
 	}
 	switch m.r.ServiceTier {
 	case "":

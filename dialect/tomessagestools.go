@@ -7,17 +7,15 @@ import (
 
 // writeTools writes the tools and how the model may choose among them.
 func (m *messagesMaker) writeTools() error {
-	choice, err := m.toolChoice()
-	if err != nil {
+	if err := m.allow(); err != nil {
 		return err
 	}
-	history := len(m.tools) == 0 && m.jsonTool == "" && m.usesTools()
-	if history { // Anthropic wants to know tools that were called, even if none may be
-		m.tools = m.calledTools()
-		choice = `{"type":"none"}`
-	}
+	choice := m.toolChoice()
 	if len(m.tools) == 0 && m.jsonTool == "" && m.search == nil {
-		return nil
+		if m.tools = m.calledTools(); len(m.tools) == 0 {
+			return nil
+		}
+		choice = `{"type":"none"}` // Anthropic wants to know tools that were called, even if none may be
 	}
 	m.w.key("tools")
 	m.w.open('[')
@@ -25,12 +23,12 @@ func (m *messagesMaker) writeTools() error {
 		m.writeTool(&m.tools[i])
 	}
 	if m.jsonTool != "" {
-		m.writeTool(&ChatTool{
-			Name: m.jsonTool, Description: "Give the answer through this tool.", HasDescription: true, Parameters: m.schema,
-		})
+		m.writeTool(&ChatTool{Name: m.jsonTool, Description: "Give the answer through this tool.", Parameters: m.schema})
 	}
 	if m.search != nil {
-		m.writeSearch()
+		if err := m.writeSearch(); err != nil {
+			return err
+		}
 	}
 	m.w.close(']')
 	if choice != "" {
@@ -38,10 +36,6 @@ func (m *messagesMaker) writeTools() error {
 		m.w.literal(choice)
 	}
 	return nil
-}
-
-func (m *messagesMaker) usesTools() bool {
-	return slices.ContainsFunc(m.r.Messages, func(msg ChatMessage) bool { return len(msg.ToolCalls) > 0 })
 }
 
 // calledTools returns the tools that the conversation has called, of which nothing but the name is known.
@@ -59,12 +53,12 @@ func (m *messagesMaker) calledTools() (tools []ChatTool) {
 func (m *messagesMaker) writeTool(t *ChatTool) {
 	m.w.open('{')
 	m.w.member("name", t.Name)
-	if t.HasDescription && t.Description != "" {
+	if t.Description != "" {
 		m.w.member("description", t.Description)
 	}
 	m.w.key("input_schema")
 	schema := inputSchema(t.Parameters)
-	strict := t.Strict != nil && *t.Strict
+	strict := t.Strict != nil && *t.Strict && m.model.structured
 	if strict {
 		schema = claudeSchema(schema)
 	}
@@ -72,6 +66,8 @@ func (m *messagesMaker) writeTool(t *ChatTool) {
 	if strict {
 		m.w.key("strict")
 		m.w.literal("true")
+	} else if t.Strict != nil && *t.Strict {
+		m.adjust("tools.strict")
 	}
 	m.w.optional("cache_control", t.CacheControl)
 	m.w.close('}')
@@ -79,167 +75,206 @@ func (m *messagesMaker) writeTool(t *ChatTool) {
 
 // inputSchema returns a schema with the members that Anthropic requires, and otherwise as it was written.
 func inputSchema(schema json.RawMessage) []byte {
-	hasType, hasProperties, empty := false, false, true
-	if schema != nil {
-		_ = eachMember(schema, "", func(name string, value []byte) error {
-			empty = false
-			hasType = hasType || name == "type" && !isNull(value)
-			hasProperties = hasProperties || name == "properties" && !isNull(value)
-			return nil
-		})
+	if schema == nil {
+		return []byte(`{"type":"object","properties":{}}`)
 	}
+	hasType, hasProperties := false, false
+	_ = Members(schema, func(key []byte, at Span) bool {
+		given := !isNull(schema[at.Start:at.End])
+		hasType = hasType || given && string(key) == `"type"`
+		hasProperties = hasProperties || given && string(key) == `"properties"`
+		return true
+	})
 	if hasType && hasProperties {
 		return schema
 	}
-	add := ""
+	w := writer{b: make([]byte, 0, len(schema)+40)}
+	w.open('{')
 	if !hasType {
-		add = `"type":"object"`
+		w.member("type", "object")
 	}
 	if !hasProperties {
-		if add != "" {
-			add += ","
+		w.key("properties")
+		w.literal("{}")
+	}
+	_ = eachMember(schema, "", func(name string, value []byte) error {
+		if name != "type" && name != "properties" || !isNull(value) {
+			w.key(name)
+			w.raw(value)
 		}
-		add += `"properties":{}`
-	}
-	if empty {
-		return []byte("{" + add + "}")
-	}
-	out := append(make([]byte, 0, len(schema)+len(add)+1), '{')
-	out = append(append(out, add...), ',')
-	return append(out, schema[1:]...)
+		return nil
+	})
+	w.close('}')
+	return w.b
 }
 
 // writeSearch writes Anthropic's own search of the web, for OpenAI's web_search_options.
-func (m *messagesMaker) writeSearch() {
+func (m *messagesMaker) writeSearch() error {
 	m.w.open('{')
 	m.w.member("type", "web_search_20250305")
 	m.w.member("name", "web_search")
-	_ = eachMember(m.search, "", func(name string, value []byte) error {
-		if name != "user_location" || isNull(value) {
-			return nil
+	err := eachMember(m.search, "web_search_options", func(name string, value []byte) error {
+		switch {
+		case name == "search_context_size":
+			m.adjust("web_search_options.search_context_size")
+		case name == "user_location" && !isNull(value):
+			return eachMember(value, "web_search_options.user_location", m.writeLocation)
 		}
-		return eachMember(value, "", func(name string, value []byte) error {
-			if name == "approximate" && value[0] == '{' {
-				m.w.key("user_location")
-				m.w.open('{')
-				m.w.member("type", "approximate")
-				_ = eachMember(value, "", func(name string, value []byte) error {
-					m.w.optional(name, present(value))
-					return nil
-				})
-				m.w.close('}')
-			}
-			return nil
-		})
+		return nil
 	})
 	m.w.close('}')
+	return err
 }
 
-// toolChoice returns the value of tool_choice, "" for none, and leaves out tools that are not allowed.
-func (m *messagesMaker) toolChoice() (string, error) {
-	single := m.r.ParallelToolCalls != nil && !*m.r.ParallelToolCalls
-	with := func(choice string) string {
-		if single && len(m.tools) > 0 {
-			return choice + `,"disable_parallel_tool_use":true}`
-		}
-		return choice + "}"
+func (m *messagesMaker) writeLocation(name string, value []byte) error {
+	if name != "approximate" || isNull(value) {
+		return nil
 	}
-	if m.jsonTool != "" {
-		if len(m.tools) == 0 {
-			return `{"type":"tool","name":` + Quote(m.jsonTool) + `,"disable_parallel_tool_use":true}`, nil
+	m.w.key("user_location")
+	m.w.open('{')
+	m.w.member("type", "approximate")
+	err := eachMember(value, "web_search_options.user_location.approximate", func(name string, value []byte) error {
+		switch name {
+		case "city", "country", "region", "timezone":
+			m.w.optional(name, present(value))
 		}
-		return with(`{"type":"any"`), nil // one of the others, or the answer
-	}
-	choice := m.r.ToolChoice
-	switch {
-	case len(m.tools) == 0:
-		return "", nil
-	case choice == nil || string(choice) == `"auto"`:
-		if choice == nil && !single {
-			return "", nil
-		}
-		return with(`{"type":"auto"`), nil
-	case string(choice) == `"none"`:
-		return `{"type":"none"}`, nil
-	case string(choice) == `"required"`:
-		return with(`{"type":"any"`), nil
-	case choice[0] != '{':
-		return "", Invalid("tool_choice", "invalid_value", "'tool_choice' must be none, auto, required or an object.")
-	}
-	return m.namedChoice(choice, with)
+		return nil
+	})
+	m.w.close('}')
+	return err
 }
 
-// namedChoice reads a tool_choice that is an object.
-func (m *messagesMaker) namedChoice(choice []byte, with func(string) string) (string, error) {
-	c, err := readToolChoice(choice)
-	if err != nil {
-		return "", err
-	}
-	switch c.kind {
-	case "function":
-		if c.name == "" {
-			return "", Invalid("tool_choice.function.name", "missing_required_parameter", "Missing required parameter: 'tool_choice.function.name'.")
-		}
-		return with(`{"type":"tool","name":` + Quote(c.name)), nil
-	case "allowed_tools":
-		allowed := slices.DeleteFunc(slices.Clone(m.tools), func(t ChatTool) bool { return !slices.Contains(c.allowed, t.Name) })
-		if len(allowed) > 0 {
-			m.tools = allowed
-		}
-		if c.mode == "required" {
-			return with(`{"type":"any"`), nil
-		}
-		return with(`{"type":"auto"`), nil
-	}
-	return "", Invalid("tool_choice.type", "unsupported_parameter", "'tool_choice.type' must be function or allowed_tools for this model.")
-}
-
-// toolChoice is a tool_choice that is an object.
+// toolChoice is a tool_choice.
 type toolChoice struct {
-	kind    string
+	kind    string   // auto, none, required, function or allowed_tools
 	name    string   // of the function
 	mode    string   // of allowed_tools: auto or required
 	allowed []string // names
+	// forces is what it demands that leaves the model no choice, "" if it does not.
+	forces string
 }
 
-func readToolChoice(choice []byte) (c toolChoice, err error) {
-	function := func(value []byte) (string, error) {
-		name := ""
-		err := eachMember(value, "tool_choice.function", func(member string, value []byte) (err error) {
-			if member == "name" {
-				name, err = readText(value, "tool_choice.function.name")
-			}
-			return err
-		})
-		return name, err
+// readChoice reads the tool_choice. Without tools it says nothing, unless it demands one.
+func (m *messagesMaker) readChoice() error {
+	raw := m.r.ToolChoice
+	if raw == nil {
+		return nil
 	}
-	err = eachMember(choice, "tool_choice", func(member string, value []byte) (err error) {
-		switch member {
-		case "type":
-			c.kind, err = readText(value, "tool_choice.type")
-		case "function":
-			c.name, err = function(value)
-		case "allowed_tools":
-			err = eachMember(value, "tool_choice.allowed_tools", func(member string, value []byte) (err error) {
-				switch member {
-				case "mode":
-					c.mode, err = readText(value, "tool_choice.allowed_tools.mode")
-				case "tools":
-					err = eachElement(value, "tool_choice.allowed_tools.tools", func(_ int, tool []byte) error {
-						return eachMember(tool, "tool_choice.allowed_tools.tools", func(member string, value []byte) error {
-							if member != "function" {
-								return nil
-							}
-							name, err := function(value)
-							c.allowed = append(c.allowed, name)
-							return err
-						})
-					})
+	c := &m.choice
+	if raw[0] == '"' {
+		c.kind = string(unquoted(raw))
+	} else {
+		var err error
+		if *c, err = readToolChoice(raw); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.kind == "auto" || c.kind == "none":
+	case c.kind == "required":
+		c.forces = "required"
+	case c.kind == "function" && raw[0] == '{':
+		if c.name == "" {
+			return missing("tool_choice.function.name")
+		}
+		c.forces = "a function"
+	case c.kind == "allowed_tools" && raw[0] == '{':
+		if c.mode == "required" {
+			c.forces = "required"
+		}
+	case raw[0] == '{':
+		return Invalid("tool_choice.type", "unsupported_parameter", "'tool_choice.type' must be function or allowed_tools for this model.")
+	default:
+		return Invalid("tool_choice", "invalid_value", "'tool_choice' must be none, auto, required or an object.")
+	}
+	if c.forces != "" && len(m.tools) == 0 {
+		return Invalid("tool_choice", "invalid_value", "'tool_choice' demands a tool, and there is none in 'tools'.")
+	}
+	return nil
+}
+
+// readToolChoice reads a tool_choice that is an object.
+func readToolChoice(choice []byte) (c toolChoice, err error) {
+	err = eachMember(choice, "tool_choice", c.member)
+	return c, err
+}
+
+func (c *toolChoice) member(member string, value []byte) (err error) {
+	switch member {
+	case "type":
+		c.kind, err = readText(value, "tool_choice.type")
+	case "function":
+		c.name, err = functionName(value, "tool_choice.function")
+	case "allowed_tools":
+		err = eachMember(value, "tool_choice.allowed_tools", c.allowedMember)
+	}
+	return err
+}
+
+func (c *toolChoice) allowedMember(member string, value []byte) (err error) {
+	switch member {
+	case "mode":
+		c.mode, err = readText(value, "tool_choice.allowed_tools.mode")
+	case "tools":
+		const at = "tool_choice.allowed_tools.tools"
+		err = eachElement(value, at, func(i int, tool []byte) error {
+			return eachMember(tool, index(at, i), func(member string, value []byte) error {
+				if member != "function" {
+					return nil
 				}
+				name, err := functionName(value, index(at, i)+".function")
+				c.allowed = append(c.allowed, name)
 				return err
 			})
+		})
+	}
+	return err
+}
+
+func functionName(function []byte, at string) (name string, err error) {
+	err = eachMember(function, at, func(member string, value []byte) (err error) {
+		if member == "name" {
+			name, err = readText(value, at+".name")
 		}
 		return err
 	})
-	return c, err
+	return name, err
+}
+
+// allow leaves out the tools that are not among allowed_tools.
+func (m *messagesMaker) allow() error {
+	if m.choice.kind != "allowed_tools" || len(m.tools) == 0 {
+		return nil
+	}
+	m.tools = slices.DeleteFunc(m.tools, func(t ChatTool) bool { return !slices.Contains(m.choice.allowed, t.Name) })
+	if len(m.tools) == 0 {
+		return Invalid("tool_choice.allowed_tools.tools", "invalid_value", "'tool_choice.allowed_tools.tools' names none of 'tools'.")
+	}
+	return nil
+}
+
+// toolChoice returns the value of tool_choice, "" for none.
+func (m *messagesMaker) toolChoice() string {
+	end := "}"
+	if m.r.ParallelToolCalls != nil && !*m.r.ParallelToolCalls {
+		end = `,"disable_parallel_tool_use":true}`
+	}
+	kind := m.choice.kind
+	switch {
+	case m.jsonTool != "" && (len(m.tools) == 0 || kind == "none"):
+		return `{"type":"tool","name":` + Quote(m.jsonTool) + `,"disable_parallel_tool_use":true}`
+	case m.jsonTool != "": // one of the others, or the answer
+		return `{"type":"any"` + end
+	case len(m.tools) == 0:
+		return ""
+	case kind == "none":
+		return `{"type":"none"}`
+	case kind == "function":
+		return `{"type":"tool","name":` + Quote(m.choice.name) + end
+	case m.choice.forces != "":
+		return `{"type":"any"` + end
+	case kind == "" && end == "}":
+		return ""
+	}
+	return `{"type":"auto"` + end
 }

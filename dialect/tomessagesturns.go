@@ -6,11 +6,44 @@ import (
 	"strings"
 )
 
+// block is a block of content.
+type block struct {
+	json  []byte
+	text  bool
+	blank bool // it is a text of nothing but space
+	cache bool // it has a cache_control of its own, or can have none
+}
+
 // turn is what one side says until the other does. Anthropic wants the results of tools first.
 type turn struct {
 	role    string
-	results [][]byte
-	blocks  [][]byte
+	results []block
+	said    []block
+	empty   string // the parameter in which nothing is said, if there is one
+}
+
+// begin begins a block and returns where it does.
+func (m *messagesMaker) begin() int {
+	m.blocks.comma = false
+	return len(m.blocks.b)
+}
+
+// end ends the block that was begun at start.
+func (m *messagesMaker) end(start int, cache json.RawMessage) block {
+	m.blocks.optional("cache_control", cache)
+	m.blocks.close('}')
+	return block{json: m.blocks.b[start:len(m.blocks.b):len(m.blocks.b)], cache: cache != nil}
+}
+
+// mark gives the last of the blocks the cache_control of their message.
+func mark(blocks []block, cache json.RawMessage) {
+	if n := len(blocks) - 1; n >= 0 && cache != nil && !blocks[n].cache {
+		whole := blocks[n].json
+		w := writer{b: append(make([]byte, 0, len(whole)+len(cache)+20), whole[:len(whole)-1]...), comma: true}
+		w.optional("cache_control", cache)
+		w.close('}')
+		blocks[n].json, blocks[n].cache = w.b, true
+	}
 }
 
 // in returns the turn of a role that is under way, beginning it if the other side's is.
@@ -21,88 +54,99 @@ func (m *messagesMaker) in(role string) *turn {
 	return &m.turns[len(m.turns)-1]
 }
 
-func (m *messagesMaker) message(msg *ChatMessage, at string) error {
-	switch msg.Role {
-	case "system", "developer":
-		return m.systemMessage(msg, at)
-	case "user":
-		return m.userMessage(msg, at)
-	case "assistant":
-		return m.assistantMessage(msg, at)
-	default:
-		return m.toolMessage(msg, at)
+// conversation reads the messages.
+func (m *messagesMaker) conversation() error {
+	for i := range m.r.Messages {
+		if err := m.message(&m.r.Messages[i], index("messages", i)); err != nil {
+			return err
+		}
 	}
-}
-
-// systemMessage puts what comes before the conversation into system. Later it keeps its place, as something that
-// the user says: that it stands where it does may matter, and what thinking was signed with must not change.
-func (m *messagesMaker) systemMessage(msg *ChatMessage, at string) error {
-	blocks, err := m.content(msg, at)
-	if err != nil {
-		return err
+	if len(m.turns) == 0 { // a conversation needs somebody who speaks
+		if len(m.system) == 0 {
+			return Invalid("messages", "invalid_value", "'messages' is empty: this model needs something to answer.")
+		}
+		m.turns, m.system = []turn{{role: "user", said: m.system}}, nil
 	}
-	if len(m.turns) == 0 {
-		m.system = append(m.system, blocks...)
-		return nil
-	}
-	if len(blocks) > 0 {
-		t := m.in("user")
-		t.blocks = append(t.blocks, blocks...)
+	for _, t := range m.turns {
+		if t.empty != "" && len(t.results)+len(t.said) == 0 {
+			return Invalid(t.empty, "invalid_value", "'"+t.empty+"' is empty: this model needs something to answer.")
+		}
 	}
 	return nil
 }
 
-func (m *messagesMaker) userMessage(msg *ChatMessage, at string) error {
-	blocks, err := m.content(msg, at)
+func (m *messagesMaker) message(msg *ChatMessage, at string) error {
+	if msg.Name != "" && msg.Role != "tool" {
+		m.adjust("messages.name")
+	}
+	said, err := m.content(msg, at)
 	if err != nil {
 		return err
 	}
-	if len(blocks) == 0 {
-		return Invalid(at+".content", "invalid_value", "'"+at+".content' is empty: this model needs something to answer.")
+	if msg.Role == "assistant" {
+		return m.assistantMessage(msg, said, at)
 	}
-	t := m.in("user")
-	t.blocks = append(t.blocks, blocks...)
+	if msg.Role == "tool" && m.calls[msg.ToolCallID] {
+		t := m.in("user")
+		t.results = append(t.results, m.toolResult(msg, said))
+		return nil
+	}
+	mark(said, msg.CacheControl)
+	if (msg.Role == "system" || msg.Role == "developer") && len(m.turns) == 0 {
+		m.system = append(m.system, said...)
+		return nil
+	}
+	// What the system says later keeps its place: that it stands where it does may matter, and what thinking was signed
+	// with must not change. The result of a tool that answers no call would be refused.
+	if len(said) > 0 || msg.Role == "user" {
+		t := m.in("user")
+		t.said = append(t.said, said...)
+		if len(said) == 0 {
+			t.empty = at + ".content"
+		}
+	}
 	return nil
 }
 
 // assistantMessage writes what the model has said: its thinking first and as it was, since it is signed.
-func (m *messagesMaker) assistantMessage(msg *ChatMessage, at string) error {
-	var blocks [][]byte
-	for _, block := range msg.ThinkingBlocks {
-		if signed(block) {
-			blocks = append(blocks, block)
+func (m *messagesMaker) assistantMessage(msg *ChatMessage, said []block, at string) error {
+	for _, extra := range msg.Extra {
+		if extra.Name == "audio" {
+			return unsupported(at+".audio", notSupported)
 		}
 	}
-	content, err := m.content(msg, at)
-	if err != nil {
-		return err
+	var blocks []block
+	for _, b := range msg.ThinkingBlocks {
+		if signed(b) {
+			blocks = append(blocks, block{json: b, cache: true})
+		}
 	}
-	blocks = append(blocks, content...)
-	if msg.Refusal != "" && len(content) == 0 {
-		blocks = append(blocks, textBlock(appendJSON(nil, msg.Refusal), nil))
+	blocks = append(blocks, said...)
+	if msg.Refusal != "" && len(said) == 0 {
+		blocks = append(blocks, m.textBlock(appendJSON(nil, msg.Refusal), nil))
 	}
-	calls := make(map[string]bool, len(msg.ToolCalls))
 	for i := range msg.ToolCalls {
-		call := &msg.ToolCalls[i]
-		block, err := toolUse(call, index(at+".tool_calls", i))
+		b, err := m.toolUse(&msg.ToolCalls[i], at, i)
 		if err != nil {
 			return err
 		}
-		calls[call.ID] = true
-		blocks = append(blocks, block)
+		blocks = append(blocks, b)
 	}
 	if len(blocks) == 0 {
 		return nil // nothing was said
 	}
+	mark(blocks, msg.CacheControl)
 	if n := len(m.turns); n == 0 || m.turns[n-1].role != "assistant" {
-		m.calls = calls
-	} else {
-		for id := range calls {
-			m.calls[id] = true
-		}
+		clear(m.calls)
+	}
+	if m.calls == nil {
+		m.calls = make(map[string]bool)
+	}
+	for i := range msg.ToolCalls {
+		m.calls[msg.ToolCalls[i].ID] = true
 	}
 	t := m.in("assistant")
-	t.blocks = append(t.blocks, blocks...)
+	t.said = append(t.said, blocks...)
 	return nil
 }
 
@@ -125,30 +169,30 @@ func signed(block []byte) bool {
 // geminiSignature begins the signatures of thinking that are Gemini's.
 const geminiSignature = "gemini:"
 
-// toolUse writes a call. Its arguments must be an object.
-func toolUse(call *ChatToolCall, at string) ([]byte, error) {
+// toolUse writes a call. Its arguments must be an object, which is not changed: numbers stay exact.
+func (m *messagesMaker) toolUse(call *ChatToolCall, at string, i int) (block, error) {
 	input := strings.TrimSpace(call.Arguments)
 	if input == "" {
 		input = "{}"
 	}
 	if Members([]byte(input), all) != nil {
-		return nil, Invalid(at+".function.arguments", "invalid_value", "'"+at+".function.arguments' must be a JSON object.")
+		at = index(at+".tool_calls", i) + ".function.arguments"
+		return block{}, Invalid(at, "invalid_value", "'"+at+"' must be a JSON object.")
 	}
-	w := writer{b: make([]byte, 0, len(input)+100)}
-	w.open('{')
-	w.member("type", "tool_use")
+	start := m.begin()
+	w := &m.blocks
+	w.literal(`{"type":"tool_use"`)
 	w.member("id", toolID(call.ID))
 	w.member("name", call.Name)
 	w.key("input")
-	w.raw([]byte(input))
-	w.close('}')
-	return w.b, nil
+	w.literal(input)
+	return m.end(start, nil), nil
 }
 
 func all([]byte, Span) bool { return true }
 
 // toolID returns an ID of a call in the letters that Anthropic takes, which are fewer than others make them of. It
-// is always the same for the same ID, and another for another.
+// is always the same for the same ID.
 func toolID(id string) string {
 	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	if strings.Trim(id, plain) == "" {
@@ -165,183 +209,88 @@ func toolID(id string) string {
 	return b.String()
 }
 
-// toolMessage writes the result of a tool. One of a call that is not the assistant's latest becomes something that
-// the user says, as Anthropic refuses it otherwise.
-func (m *messagesMaker) toolMessage(msg *ChatMessage, at string) error {
-	last := len(m.turns) - 1
-	if last >= 0 && m.turns[last].role == "user" {
-		last--
-	}
-	blocks, err := m.content(msg, at)
-	if err != nil {
-		return err
-	}
-	if last < 0 || !m.calls[msg.ToolCallID] {
-		if len(blocks) > 0 {
-			t := m.in("user")
-			t.blocks = append(t.blocks, blocks...)
-		}
-		return nil
-	}
+// toolResult writes the result of a tool.
+func (m *messagesMaker) toolResult(msg *ChatMessage, said []block) block {
 	delete(m.calls, msg.ToolCallID) // one result each
-	w := writer{}
-	w.open('{')
-	w.member("type", "tool_result")
+	start := m.begin()
+	w := &m.blocks
+	w.literal(`{"type":"tool_result"`)
 	w.member("tool_use_id", toolID(msg.ToolCallID))
 	w.key("content")
 	if msg.Text {
 		w.raw(msg.Content[0].Quoted)
 	} else {
 		w.open('[')
-		for _, block := range blocks {
-			w.raw(block)
+		for _, b := range said {
+			w.raw(b.json)
 		}
 		w.close(']')
 	}
-	w.optional("cache_control", msg.CacheControl)
-	w.close('}')
-	t := m.in("user")
-	t.results = append(t.results, w.b)
-	return nil
+	for _, extra := range msg.Extra {
+		if extra.Name == "is_error" && string(extra.Value) == "true" { // an extension
+			w.key("is_error")
+			w.literal("true")
+		}
+	}
+	return m.end(start, msg.CacheControl)
 }
 
-// content writes the parts of a message, without the texts that are empty: Anthropic refuses those.
-func (m *messagesMaker) content(msg *ChatMessage, at string) (blocks [][]byte, err error) {
+// content writes the parts of a message, without the texts that are empty: Anthropic refuses those, and contents of nothing
+// but space.
+func (m *messagesMaker) content(msg *ChatMessage, at string) (blocks []block, err error) {
+	system := msg.Role == "system" || msg.Role == "developer"
+	if msg.Text && msg.Role == "tool" && m.calls[msg.ToolCallID] {
+		return nil, nil // it is written as the string that it is
+	}
+	blank := true
 	for i := range msg.Content {
 		p := &msg.Content[i]
-		if (p.Type == "text" || p.Type == "refusal") && p.Text == "" {
+		isText := p.Type == "text" || p.Type == "refusal"
+		if isText && !hasText(p.Quoted) {
 			continue
 		}
-		cache := p.CacheControl
-		if cache == nil && i == len(msg.Content)-1 && msg.Role != "tool" {
-			cache = msg.CacheControl
-		}
-		partAt := at + ".content"
-		if !msg.Text {
-			partAt = index(partAt, i)
-		}
-		block, err := m.part(p, cache, partAt)
-		if err != nil {
+		b, err := m.part(p, at, i)
+		switch {
+		case err != nil:
 			return nil, err
+		case system && !isText:
+			at = index(at+".content", i)
+			return nil, Invalid(at+".type", "unsupported_parameter", "'"+at+".type' must be text in a message of the system.")
+		case system && b.blank:
+			continue
 		}
-		blocks = append(blocks, block)
+		blank = blank && b.blank
+		blocks = append(blocks, b)
 	}
-	if len(blocks) == 1 && strings.TrimSpace(msg.text()) == "" && isText(blocks[0]) {
-		return nil, nil // nothing but space is refused as well
+	if blank {
+		return nil, nil
 	}
 	return blocks, nil
 }
 
-func isText(block []byte) bool { return strings.HasPrefix(string(block), `{"type":"text"`) }
-
-func (m *messagesMaker) part(p *ChatPart, cache json.RawMessage, at string) ([]byte, error) {
+func (m *messagesMaker) part(p *ChatPart, at string, i int) (block, error) {
+	if p.Type == "text" || p.Type == "refusal" {
+		return m.textBlock(p.Quoted, p.CacheControl), nil
+	}
+	at = index(at+".content", i)
 	switch p.Type {
-	case "text", "refusal":
-		return textBlock(p.Quoted, cache), nil
 	case "image_url":
-		return imageBlock(p.URL, cache, at+".image_url.url")
+		return m.imageBlock(p.URL, p.CacheControl, at+".image_url.url")
 	case "file":
-		return fileBlock(p.File, cache, at+".file")
+		return m.fileBlock(p.File, p.CacheControl, at+".file")
 	case "input_audio":
-		return nil, Invalid(at, "unsupported_parameter", "'"+at+"' is sound, which this model does not take.")
+		return block{}, Invalid(at, "unsupported_parameter", "'"+at+"' is sound, which this model does not take.")
 	}
-	return nil, Invalid(at+".type", "unsupported_parameter", "'"+at+".type' is of a kind that this model does not take.")
+	return block{}, Invalid(at+".type", "unsupported_parameter", "'"+at+".type' is of a kind that this model does not take.")
 }
 
-func textBlock(quoted, cache json.RawMessage) []byte {
-	w := writer{b: make([]byte, 0, len(quoted)+32)}
-	w.open('{')
-	w.member("type", "text")
-	w.key("text")
-	w.raw(quoted)
-	w.optional("cache_control", cache)
-	w.close('}')
-	return w.b
-}
-
-// imageTypes are the images that Anthropic takes (base64_image_source_param).
-var imageTypes = map[string]bool{"image/jpeg": true, "image/png": true, "image/gif": true, "image/webp": true}
-
-// dataURL splits a data URL with base64 into its media type and data.
-func dataURL(url string) (media, data string, ok bool) {
-	rest, ok := strings.CutPrefix(url, "data:")
-	if !ok {
-		return "", "", false
-	}
-	head, data, ok := strings.Cut(rest, ",")
-	media, encoded := strings.CutSuffix(head, ";base64")
-	media, _, _ = strings.Cut(media, ";")
-	return strings.ToLower(media), data, ok && encoded
-}
-
-func imageBlock(url string, cache json.RawMessage, at string) ([]byte, error) {
-	media, data, ok := dataURL(url)
-	switch {
-	case ok && media == "application/pdf":
-		return sourceBlock("document", "base64", media, data, "", cache), nil
-	case ok && imageTypes[media]:
-		return sourceBlock("image", "base64", media, data, "", cache), nil
-	case ok, strings.HasPrefix(url, "data:"):
-		return nil, Invalid(at, "invalid_value", "'"+at+"' must be an image of the type JPEG, PNG, GIF or WebP, or a PDF, in base64.")
-	case !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://"):
-		return nil, Invalid(at, "invalid_value", "'"+at+"' must begin with https:// or data:.")
-	}
-	path, _, _ := strings.Cut(url, "?")
-	if strings.HasSuffix(strings.ToLower(path), ".pdf") {
-		return sourceBlock("document", "url", "", url, "", cache), nil
-	}
-	return sourceBlock("image", "url", "", url, "", cache), nil
-}
-
-// sourceBlock writes an image or a document.
-func sourceBlock(kind, source, media, data, title string, cache json.RawMessage) []byte {
-	w := writer{b: make([]byte, 0, len(data)+128)}
-	w.open('{')
-	w.member("type", kind)
-	w.key("source")
-	w.open('{')
-	w.member("type", source)
-	if source == "url" {
-		w.member("url", data)
-	} else {
-		w.member("media_type", media)
-		w.member("data", data)
-	}
-	w.close('}')
-	if title != "" {
-		w.member("title", title)
-	}
-	w.optional("cache_control", cache)
-	w.close('}')
-	return w.b
-}
-
-func fileBlock(file, cache json.RawMessage, at string) ([]byte, error) {
-	var data, name, id string
-	err := eachMember(file, at, func(member string, value []byte) (err error) {
-		switch member {
-		case "file_data":
-			data, err = readText(value, at+".file_data")
-		case "filename":
-			name, err = readText(value, at+".filename")
-		case "file_id":
-			id, err = readText(value, at+".file_id")
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	media, encoded, ok := dataURL(data)
-	switch {
-	case id != "" && data == "":
-		return nil, Invalid(at+".file_id", "unsupported_parameter", "'"+at+".file_id' is a file at OpenAI, which this model cannot read: send file_data.")
-	case ok && media == "application/pdf":
-		return sourceBlock("document", "base64", media, encoded, name, cache), nil
-	case ok && imageTypes[media]:
-		return sourceBlock("image", "base64", media, encoded, "", cache), nil
-	}
-	return nil, Invalid(at+".file_data", "invalid_value", "'"+at+".file_data' must be a data URL with a PDF in base64.")
+func (m *messagesMaker) textBlock(quoted, cache json.RawMessage) block {
+	start := m.begin()
+	m.blocks.literal(`{"type":"text","text":`)
+	m.blocks.b = append(m.blocks.b, quoted...)
+	b := m.end(start, cache)
+	b.text, b.blank = true, isBlank(quoted)
+	return b
 }
 
 func (m *messagesMaker) writeTurns() {
@@ -352,15 +301,16 @@ func (m *messagesMaker) writeTurns() {
 		m.w.open('{')
 		m.w.member("role", t.role)
 		m.w.key("content")
-		m.w.open('[')
-		for _, block := range t.results {
-			m.w.raw(block)
-		}
-		for _, block := range t.blocks {
-			m.w.raw(block)
-		}
-		m.w.close(']')
+		m.writeBlocks(append(t.results, t.said...))
 		m.w.close('}')
+	}
+	m.w.close(']')
+}
+
+func (m *messagesMaker) writeBlocks(blocks []block) {
+	m.w.open('[')
+	for _, b := range blocks {
+		m.w.raw(b.json)
 	}
 	m.w.close(']')
 }
@@ -372,5 +322,5 @@ func (m *messagesMaker) unfinishedWithoutThinking() bool {
 	if last < 0 || m.turns[last].role != "assistant" || len(m.turns[last+1].results) == 0 {
 		return false
 	}
-	return !signed(m.turns[last].blocks[0])
+	return !signed(m.turns[last].said[0].json)
 }

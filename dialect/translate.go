@@ -109,9 +109,10 @@ type translator func(body []byte, t *Target) (*Translation, error)
 
 // translators are the pairs that are translated directly. What is not among them goes through Chat.
 var translators = map[[2]API]translator{
-	{Chat, Messages}: chatToMessages,
-	{Chat, Gemini}:   chatToGemini,
-	{Messages, Chat}: messagesToChat,
+	{Responses, Chat}: responsesToChat,
+	{Chat, Messages}:  chatToMessages,
+	{Chat, Gemini}:    chatToGemini,
+	{Messages, Chat}:  messagesToChat,
 
 	{Embeddings, GeminiEmbed}: embeddingsToGemini,
 }

@@ -67,6 +67,7 @@ func (g *gateway) claude(opts ...anthropicoption.RequestOption) *anthropic.Clien
 	client := anthropic.NewClient(append([]anthropicoption.RequestOption{
 		anthropicoption.WithoutEnvironmentDefaults(),
 		anthropicoption.WithBaseURL("http://" + g.site), anthropicoption.WithAPIKey("sk-ant-of-the-client"),
+		anthropicoption.WithHTTPClient(g.shared()), // whose connections end with the test
 	}, opts...)...)
 	return &client
 }

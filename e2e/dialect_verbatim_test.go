@@ -124,6 +124,10 @@ func verbatimError(t *testing.T, c messagesCase) {
 	if e.RawJSON() != want || e.RequestID != anthropicRequest {
 		t.Errorf("request %s: %s", e.RequestID, difference(e.RawJSON(), want))
 	}
+	// That it is the gateway whose key is wrong is not the client's to repair.
+	model, _ = c.model(t, "locked", refuses(401, anthropicError("authentication_error", "invalid x-api-key")))
+	_, err = c.client.Messages.New(t.Context(), tell(model), option.WithMaxRetries(0))
+	wantClaudeError(t, err, 502, "api_error")
 }
 
 func verbatimTruncated(t *testing.T, c messagesCase) {
