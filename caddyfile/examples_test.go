@@ -38,6 +38,11 @@ func validate(t *testing.T, text []byte) {
 			value = "whsec_" + base64.StdEncoding.EncodeToString([]byte(value))
 		case "REDIS_URL":
 			value = "redis://127.0.0.1:6379/0"
+		case "KEYS_FILE":
+			value = filepath.Join(t.TempDir(), "keys.json")
+			if err := os.WriteFile(value, []byte("[]"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 		t.Setenv(string(match[1]), value)
 	}

@@ -19,7 +19,6 @@ type chatAnswers struct {
 	in    ChatAnswer
 	frame chatFrame
 
-	id       string
 	queue    []*answerBlock // the first is open, or waits for the name of its tool; the others wait for its end
 	calls    []*answerBlock
 	held     int // bytes of text in queue

@@ -1,6 +1,9 @@
 package dialect
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // answerBlock is a block of an answer while it arrives.
 type answerBlock struct {
@@ -123,6 +126,8 @@ func (a *chatAnswers) thinkingBlock(dst, block []byte, said bool) ([]byte, error
 	}
 	last := a.last()
 	switch {
+	case b.kind == "redacted_thinking" && !hasText(b.data):
+		return dst, nil
 	case b.kind == "redacted_thinking":
 		last = &answerBlock{kind: b.kind, index: -1, text: append([]byte(nil), b.data...)}
 		a.queue = append(a.queue, last)
@@ -188,8 +193,7 @@ func (a *chatAnswers) toolDelta(dst []byte, call *ChatToolDelta) ([]byte, error)
 // callOf returns the call that an event adds to, nil if it begins one. Servers differ in how they tell calls apart: some
 // give each the index 0 and another ID, some give none.
 func (a *chatAnswers) callOf(call *ChatToolDelta) *answerBlock {
-	for i := len(a.calls) - 1; i >= 0; i-- {
-		b := a.calls[i]
+	for _, b := range slices.Backward(a.calls) {
 		switch {
 		case call.Index >= 0 && b.index != call.Index:
 		case call.Index < 0 && call.ID != "" && b.id != call.ID:

@@ -153,11 +153,14 @@ type chatMessage struct {
 	hasContent bool
 	refusal    string
 	reasoning  string
-	thinking   [][]byte // blocks of Anthropic's kind
-	tools      []ChatToolCall
-	finish     string
-	tier       string
-	usage      Usage
+	// contentJSON and reasoningJSON are the two as JSON without its quotes, instead of them.
+	contentJSON, reasoningJSON []byte
+
+	thinking [][]byte // blocks of Anthropic's kind
+	tools    []ChatToolCall
+	finish   string
+	tier     string
+	usage    Usage
 }
 
 // whole appends a whole answer.
@@ -183,14 +186,20 @@ func (m *chatMessage) append(dst []byte, index int) []byte {
 	dst = append(dst, `{"index":`...)
 	dst = strconv.AppendInt(dst, int64(index), 10)
 	dst = append(dst, `,"message":{"role":"assistant","content":`...)
-	if m.hasContent {
+	switch {
+	case m.contentJSON != nil:
+		dst = append(append(append(dst, '"'), m.contentJSON...), '"')
+	case m.hasContent:
 		dst = appendJSON(dst, m.content)
-	} else {
+	default:
 		dst = append(dst, "null"...)
 	}
 	dst = append(dst, `,"refusal":`...)
 	dst = appendOptional(dst, m.refusal)
-	if m.reasoning != "" {
+	switch {
+	case m.reasoningJSON != nil:
+		dst = append(append(append(dst, `,"reasoning_content":"`...), m.reasoningJSON...), '"')
+	case m.reasoning != "":
 		dst = append(dst, `,"reasoning_content":`...)
 		dst = appendJSON(dst, m.reasoning)
 	}

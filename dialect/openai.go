@@ -156,17 +156,24 @@ func (u *Usage) Merge(later Usage) {
 	u.Reasoning = max(u.Reasoning, later.Reasoning)
 }
 
+// usageCounts are the counts of Anthropic's messages, and of responses.
+type usageCounts struct {
+	InputTokens   int64 `json:"input_tokens"`
+	OutputTokens  int64 `json:"output_tokens"`
+	CacheRead     int64 `json:"cache_read_input_tokens"`
+	CacheCreation int64 `json:"cache_creation_input_tokens"`
+}
+
 // usageObject has the members of chat's, completions' and embeddings' usage
 // (prompt, completion), of that of responses (input, output), and of Anthropic's messages, whose input
 // leaves out what was read from the cache and written to it.
 type usageObject struct {
 	PromptTokens     int64 `json:"prompt_tokens"`
 	CompletionTokens int64 `json:"completion_tokens"`
-	InputTokens      int64 `json:"input_tokens"`
-	OutputTokens     int64 `json:"output_tokens"`
-	CacheRead        int64 `json:"cache_read_input_tokens"`
-	CacheCreation    int64 `json:"cache_creation_input_tokens"`
-	PromptDetails    struct {
+	usageCounts
+	// Iterations are what the model was run for, of which the counts above may leave out some.
+	Iterations    json.RawMessage `json:"iterations"`
+	PromptDetails struct {
 		CachedTokens     int64 `json:"cached_tokens"`
 		CacheWriteTokens int64 `json:"cache_write_tokens"`
 	} `json:"prompt_tokens_details"`
@@ -187,13 +194,40 @@ type usageObject struct {
 // tokens. None is negative, whatever the server says.
 func (u *usageObject) usage() Usage {
 	read, written := max(0, u.CacheRead), max(0, u.CacheCreation)
-	return Usage{
+	all := Usage{
 		Input:       max(0, u.PromptTokens, max(0, u.InputTokens)+read+written),
 		CachedInput: max(read, u.PromptDetails.CachedTokens, u.InputDetails.CachedTokens),
 		CacheWrite:  max(written, u.PromptDetails.CacheWriteTokens, u.InputDetails.CacheWriteTokens),
 		Output:      max(0, u.CompletionTokens, u.OutputTokens),
 		Reasoning:   max(0, u.CompletionDetails.ReasoningTokens, u.OutputDetails.ReasoningTokens, u.OutputDetails.ThinkingTokens),
 	}
+	all.Merge(iterated(u.Iterations))
+	return all
+}
+
+// iterated adds up what Anthropic's model was run for: the answer, and the compaction of the conversation before it,
+// which the counts of the whole leave out. If another model has stepped in they are its own, and stand.
+func iterated(iterations []byte) (all Usage) {
+	var each []struct {
+		Type string `json:"type"`
+		usageCounts
+	}
+	if len(iterations) == 0 || json.Unmarshal(iterations, &each) != nil {
+		return Usage{}
+	}
+	for _, u := range each {
+		switch u.Type {
+		case "fallback_message":
+			return Usage{}
+		case "message", "compaction":
+			read, written := max(0, u.CacheRead), max(0, u.CacheCreation)
+			all.Input += max(0, u.InputTokens) + read + written
+			all.CachedInput += read
+			all.CacheWrite += written
+			all.Output += max(0, u.OutputTokens)
+		}
+	}
+	return all
 }
 
 // ReadUsage reads a usage object of any of the dialects. It is false if there is none.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 )
 
 // Member is a member of an object. Value is JSON, as it was written.
@@ -21,7 +22,7 @@ func eachMember(data []byte, param string, visit func(name string, value []byte)
 	}
 	var failed error
 	err := Members(data, func(key []byte, at Span) bool {
-		failed = visit(string(unquoted(key)), data[at.Start:at.End])
+		failed = visit(memberName(key), data[at.Start:at.End])
 		return failed == nil
 	})
 	if failed != nil {
@@ -31,6 +32,29 @@ func eachMember(data []byte, param string, visit func(name string, value []byte)
 		return Invalid(param, "invalid_json", "'"+param+"' is not valid JSON.")
 	}
 	return nil
+}
+
+// memberNames are the names that nearly all members have, and kinds of what is in answers.
+var memberNames = func() map[string]string {
+	names := make(map[string]string)
+	for name := range strings.FieldsSeq(`additionalProperties arguments cache_control content content_block data delta description
+		enum error finish_reason function id image_url index input items max_completion_tokens max_tokens message messages model
+		name parameters partial_json parts properties refusal required role signature stop stop_details stop_reason stop_sequence strict
+		text thinking thinking_blocks title tool_call_id tool_calls tool_choice tools type url usage
+		content_block_delta content_block_start content_block_stop input_json_delta message_delta message_start message_stop ping
+		redacted_thinking signature_delta text_delta thinking_delta tool_result tool_use`) {
+		names[name] = name
+	}
+	return names
+}()
+
+// memberName returns what a key says. Those that are well known take no memory.
+func memberName(key []byte) string {
+	name := unquoted(key)
+	if known, ok := memberNames[string(name)]; ok {
+		return known
+	}
+	return string(name)
 }
 
 // eachElement calls visit with each element of an array, and its number.

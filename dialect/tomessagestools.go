@@ -92,10 +92,10 @@ func inputSchema(schema json.RawMessage) []byte {
 	w.open('{')
 	if !hasType {
 		w.member("type", "object")
-	}
-	if !hasProperties {
-		w.key("properties")
-		w.literal("{}")
+		if !hasProperties {
+			w.key("properties")
+			w.literal("{}")
+		}
 	}
 	_ = eachMember(schema, "", func(name string, value []byte) error {
 		if name != "type" && name != "properties" || !isNull(value) {
@@ -104,6 +104,10 @@ func inputSchema(schema json.RawMessage) []byte {
 		}
 		return nil
 	})
+	if hasType {
+		w.key("properties")
+		w.literal("{}")
+	}
 	w.close('}')
 	return w.b
 }

@@ -32,9 +32,14 @@ const loadTime = 10 * time.Second
 
 // loadClients reads the keys. Without any the gateway is open.
 func (a *App) loadClients(ctx caddy.Context) error {
-	config := a.Keys
-	if config == nil {
+	if a.Keys == nil {
 		return nil
+	}
+	own := *a.Keys
+	config := &own
+	var err error
+	if config.File, err = caddy.NewReplacer().ReplaceOrErr(config.File, true, true); err != nil {
+		return fmt.Errorf("keys: file: %w", err)
 	}
 	logger := a.logger.Named("keys")
 	directory, err := keys.NewDirectory(config, keys.DirectoryOptions{Storage: ctx.Storage(), Logger: logger})

@@ -30,7 +30,7 @@ type Config struct {
 	// Keys are keys of the configuration. Their names differ.
 	Keys []*Key `json:"keys,omitempty"`
 
-	// File is the path of a file with further keys: JSON objects one after another, one
+	// File is the path of a file with further keys; the gateway resolves placeholders in it. It has JSON objects one after another, one
 	// a line or not, or one array of them, each a [Key] and none longer than
 	// 1 MiB. It is read again within seconds of a change. Replace it at once, by
 	// renaming another to its name. A file that cannot be used changes nothing, and the log says why.
