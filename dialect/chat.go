@@ -50,8 +50,7 @@ type (
 	// ChatPart is a part of a message's content.
 	ChatPart struct {
 		Type string // text, image_url, input_audio, file, refusal, thinking, ...
-		Text string // of text and refusal
-		// Quoted is Text as it was written, with its quotes.
+		// Quoted is the text, of text and refusal, as it was written, with its quotes.
 		Quoted json.RawMessage
 
 		URL, Detail string // of image_url

@@ -158,7 +158,7 @@ func (r *chatReader) tools(value []byte, param string) error {
 			return err
 		})
 		if err == nil && (!found || kind != "function") {
-			err = Invalid(at+".type", "unsupported_tool", "The tool '"+at+"' is not a function: this model can be given functions only.")
+			err = Invalid(at+".type", "unsupported_tool", "'"+at+".type' must be function: this model knows no other tools.")
 		}
 		r.Tools = append(r.Tools, tool)
 		return err

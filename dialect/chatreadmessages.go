@@ -105,7 +105,7 @@ func (m *messageReader) content(value []byte, at string) error {
 		return nil
 	case value[0] == '"':
 		m.Text = true
-		m.Content = append(m.Content, ChatPart{Type: "text", Text: string(unquoted(value)), Quoted: value, Raw: value})
+		m.Content = append(m.Content, ChatPart{Type: "text", Quoted: value, Raw: value})
 		return nil
 	case value[0] == '[':
 		return eachElement(value, at, func(i int, value []byte) error {
@@ -141,7 +141,7 @@ func readPart(value []byte, in string, i int) (ChatPart, error) {
 				part.Type = string(unquoted(value))
 				return nil
 			}
-			part.Text, part.Quoted = string(unquoted(value)), value
+			part.Quoted = value
 		case "image_url":
 			err = part.readImage(value, index(in, i)+".image_url")
 		case "file":
@@ -234,14 +234,17 @@ func (m *messageReader) functionCall(value []byte, at string) error {
 	return m.call.readFunction(value, at)
 }
 
+// said returns the text of a part.
+func (p *ChatPart) said() string { return string(unquoted(p.Quoted)) }
+
 // text returns what a message says, its parts of text joined.
 func (m *ChatMessage) text() string {
 	if len(m.Content) == 1 {
-		return m.Content[0].Text
+		return m.Content[0].said()
 	}
 	var b strings.Builder
 	for _, p := range m.Content {
-		b.WriteString(p.Text)
+		b.WriteString(p.said())
 	}
 	return b.String()
 }

@@ -220,7 +220,7 @@ func (p *ChatPart) quoted() json.RawMessage {
 	if len(p.Quoted) > 0 {
 		return p.Quoted
 	}
-	return appendJSON(nil, p.Text)
+	return json.RawMessage(`""`)
 }
 
 func (m *chatMaker) writePart(p *ChatPart) {

@@ -15,7 +15,7 @@ func messagesToChat(body []byte, t *Target) (*Translation, error) {
 	if err := m.read(body); err != nil {
 		return nil, err
 	}
-	text, span, adjusted := m.r.append(make([]byte, 0, len(body)+len(body)/8+512), t)
+	text, span, adjusted := m.r.append(scratch(len(body)+len(body)/8+512), t)
 	answers := newChatAnswers(t.Shown, m.names.long)
 	answers.estimate = int64((len(body)-m.media)/bytesPerToken + m.images*imageTokens)
 	tr := &Translation{Body: text, ModelSpan: span, Stream: m.r.Stream, Adjusted: m.adjusted, Answers: answers, names: m.clientNames()}

@@ -15,23 +15,34 @@ type Member struct {
 }
 
 // eachMember calls visit with each member of an object, named without its quotes. An error of visit
-// ends it. param names the object in errors.
+// ends it. param names the object in errors. The data must be known to be JSON, such as a request that
+// was scanned, or part of what was checked: its strings are passed over without a look.
 func eachMember(data []byte, param string, visit func(name string, value []byte) error) error {
-	if len(data) == 0 || data[0] != '{' {
+	s := scanner{data: data, trusted: true}
+	return s.visitMembers(param, visit)
+}
+
+// eachChecked is eachMember for data of which nothing is known.
+func eachChecked(data []byte, param string, visit func(name string, value []byte) error) error {
+	s := scanner{data: data}
+	return s.visitMembers(param, visit)
+}
+
+func (s *scanner) visitMembers(param string, visit func(name string, value []byte) error) error {
+	if len(s.data) == 0 || s.data[0] != '{' {
 		return Invalid(param, "invalid_type", "'"+param+"' must be an object.")
 	}
-	var failed error
-	err := Members(data, func(key []byte, at Span) bool {
-		failed = visit(memberName(key), data[at.Start:at.End])
-		return failed == nil
+	err := s.document(func(key []byte) error {
+		start := s.at
+		if err := s.value(); err != nil {
+			return err
+		}
+		return visit(memberName(key), s.data[start:s.at])
 	})
-	if failed != nil {
-		return failed
-	}
-	if err != nil {
+	if _, broken := errors.AsType[*SyntaxError](err); broken {
 		return Invalid(param, "invalid_json", "'"+param+"' is not valid JSON.")
 	}
-	return nil
+	return err
 }
 
 // memberNames are the names that nearly all members have, and kinds of what is in answers.
@@ -57,12 +68,12 @@ func memberName(key []byte) string {
 	return string(name)
 }
 
-// eachElement calls visit with each element of an array, and its number.
+// eachElement calls visit with each element of an array, and its number. The data must be known to be JSON.
 func eachElement(data []byte, param string, visit func(i int, value []byte) error) error {
 	if len(data) == 0 || data[0] != '[' {
 		return Invalid(param, "invalid_type", "'"+param+"' must be an array.")
 	}
-	s := scanner{data: data}
+	s := scanner{data: data, trusted: true}
 	i := 0
 	err := s.array(func() error {
 		start := s.at

@@ -257,6 +257,21 @@ func TestChatStreamToResponses(t *testing.T) {
 	}
 }
 
+// What is repeated of a request that was written in several lines is written in one.
+func TestResponsesEventsHaveNoLineEnds(t *testing.T) {
+	t.Parallel()
+	answers := respond(t, "{\"model\":\"m\",\"input\":\"x\",\"metadata\":{\n\"a\":\r\n\"b\"},\"tools\":[\n]}", &Target{}).Answers
+	out, err := feedResponses(answers, chatStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n\n") {
+		if strings.Count(block, "\n") != 1 || strings.Contains(block, "\r") {
+			t.Errorf("%q", block)
+		}
+	}
+}
+
 // One that breaks off is an error, wherever it does before its reason to finish.
 func TestChatStreamToResponsesBreaksOff(t *testing.T) {
 	t.Parallel()

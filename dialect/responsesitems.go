@@ -102,7 +102,7 @@ func (r *responsesReader) content(m *ChatMessage, value json.RawMessage, at stri
 	return eachElement(value, at, func(i int, value []byte) error {
 		part, err := responsesPart(value, index(at, i))
 		if part.Type == "refusal" {
-			m.Refusal += part.Text
+			m.Refusal += part.said()
 			return err
 		}
 		m.Content = append(m.Content, part)
@@ -120,7 +120,9 @@ func responsesPart(value []byte, at string) (ChatPart, error) {
 		case "type":
 			text(&kind)
 		case "text", "refusal":
-			text(&p.Text)
+			if !isNull(value) && value[0] != '"' {
+				return Invalid(at+"."+member, "invalid_type", "'"+at+"."+member+"' must be a string.")
+			}
 			p.Quoted = present(value)
 		case "image_url":
 			text(&p.URL)

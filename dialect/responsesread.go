@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
@@ -14,7 +15,7 @@ func responsesToChat(body []byte, t *Target) (*Translation, error) {
 	if err := r.read(body); err != nil {
 		return nil, err
 	}
-	text, span, adjusted := r.r.append(make([]byte, 0, len(body)+len(body)/8+512), t)
+	text, span, adjusted := r.r.append(scratch(len(body)+len(body)/8+512), t)
 	tr := &Translation{
 		Body: text, ModelSpan: span, Stream: r.r.Stream, Adjusted: r.adjusted,
 		Answers: newResponsesAnswers(t.Shown, &r.echo), names: responsesNames,
@@ -47,6 +48,14 @@ type responsesReader struct {
 type responsesEcho struct {
 	instructions, maxOutputTokens, maxToolCalls, metadata, parallelToolCalls, promptCacheKey, reasoning, safetyIdentifier,
 	temperature, text, toolChoice, tools, topP, truncation, user json.RawMessage
+}
+
+// echoed returns a value as answers repeat it: in one line, as the events of a stream are.
+func echoed(value []byte) json.RawMessage {
+	if bytes.ContainsAny(value, "\r\n") {
+		return compact(value)
+	}
+	return present(value)
 }
 
 func (r *responsesReader) adjust(name string) {
@@ -86,7 +95,7 @@ func (r *responsesReader) read(body []byte) error {
 
 // saidPart returns a part that says a JSON string.
 func saidPart(quoted json.RawMessage) ChatPart {
-	return ChatPart{Type: "text", Text: string(unquoted(quoted)), Quoted: quoted, Raw: quoted}
+	return ChatPart{Type: "text", Quoted: quoted, Raw: quoted}
 }
 
 // stateful are parameters that need something stored at the provider.
@@ -111,20 +120,20 @@ func (r *responsesReader) member(name string, value []byte) (err error) {
 	case "stream":
 		err = readFlag(value, name, &r.r.Stream)
 	case "tools":
-		r.echo.tools = present(value)
+		r.echo.tools = echoed(value)
 		if !isNull(value) {
 			err = eachElement(value, name, r.tool)
 		}
 	case "tool_choice":
-		r.echo.toolChoice = present(value)
+		r.echo.toolChoice = echoed(value)
 		err = r.toolChoice(value)
 	case "text":
-		r.echo.text = present(value)
+		r.echo.text = echoed(value)
 		if !isNull(value) {
 			err = eachMember(value, name, r.textMember)
 		}
 	case "reasoning":
-		r.echo.reasoning = present(value)
+		r.echo.reasoning = echoed(value)
 		if !isNull(value) {
 			err = eachMember(value, name, r.reasoningMember)
 		}
@@ -143,19 +152,19 @@ func (r *responsesReader) member(name string, value []byte) (err error) {
 func (r *responsesReader) scalar(name string, value []byte) (err error) {
 	switch name {
 	case "max_output_tokens":
-		r.echo.maxOutputTokens = present(value)
+		r.echo.maxOutputTokens = echoed(value)
 		r.r.MaxTokens, err = readWhole(value, name)
 	case "temperature":
-		r.echo.temperature = present(value)
+		r.echo.temperature = echoed(value)
 		r.r.Temperature, err = readNumber(value, name)
 	case "top_p":
-		r.echo.topP = present(value)
+		r.echo.topP = echoed(value)
 		r.r.TopP, err = readNumber(value, name)
 	case "parallel_tool_calls":
-		r.echo.parallelToolCalls = present(value)
+		r.echo.parallelToolCalls = echoed(value)
 		r.r.ParallelToolCalls, err = readBool(value, name)
 	case "user":
-		r.echo.user = present(value)
+		r.echo.user = echoed(value)
 		r.r.User, err = readText(value, name)
 	case "service_tier":
 		r.r.ServiceTier, err = readText(value, name)
@@ -164,20 +173,20 @@ func (r *responsesReader) scalar(name string, value []byte) (err error) {
 			err = unsupported(name, "'top_logprobs' is not supported with this model.")
 		}
 	case "safety_identifier":
-		r.echo.safetyIdentifier = present(value)
+		r.echo.safetyIdentifier = echoed(value)
 		r.extra(name, value)
 	case "prompt_cache_key":
-		r.echo.promptCacheKey = present(value)
+		r.echo.promptCacheKey = echoed(value)
 		r.extra(name, value)
 	case "metadata":
-		r.echo.metadata = present(value) // it is for whoever reads the answer
+		r.echo.metadata = echoed(value) // it is for whoever reads the answer
 	case "truncation":
-		r.echo.truncation = present(value)
+		r.echo.truncation = echoed(value)
 		if string(value) == `"auto"` {
 			r.adjust(name)
 		}
 	case "max_tool_calls":
-		r.echo.maxToolCalls = present(value)
+		r.echo.maxToolCalls = echoed(value)
 		if !isNull(value) {
 			r.adjust(name)
 		}
@@ -195,7 +204,7 @@ func (r *responsesReader) extra(name string, value []byte) {
 }
 
 func (r *responsesReader) instructions(value []byte) error {
-	r.echo.instructions = present(value)
+	r.echo.instructions = echoed(value)
 	switch {
 	case isNull(value) || string(value) == `""`:
 		return nil
@@ -355,9 +364,9 @@ func carriedBlocks(content string) (blocks []json.RawMessage) {
 	if err != nil {
 		return nil
 	}
-	err = eachElement(list, "", func(_ int, block []byte) error {
-		blocks = append(blocks, block)
-		return nil
+	err = Elements(list, func(at Span) bool { // which checks it
+		blocks = append(blocks, list[at.Start:at.End])
+		return true
 	})
 	if err != nil {
 		return nil

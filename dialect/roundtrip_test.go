@@ -261,7 +261,7 @@ func TestRequestsThereAndBack(t *testing.T) {
 	t.Parallel()
 	there := &Target{Model: "claude-opus-4-6", Shown: "smart"}
 	between := &Target{Model: "gpt-5", Shown: "smart", Between: true}
-	for seed := range uint64(200) {
+	for seed := range uint64(120) {
 		r := &requests{Rand: rand.New(rand.NewPCG(seed, 5))}
 		for _, way := range []struct {
 			name          string

@@ -65,7 +65,7 @@ func (g *geminiMaker) make(size int) error {
 		g.sayAsUser()
 	}
 	w := &g.w
-	w.b = make([]byte, 0, size+512)
+	w.b = scratch(size + 512)
 	w.open('{')
 	if len(g.system) > 0 {
 		w.key("systemInstruction")

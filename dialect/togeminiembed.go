@@ -143,7 +143,7 @@ func (a *embeddingAnswers) Whole(dst, body []byte) ([]byte, error) {
 		return nil
 	}
 	body = bytes.TrimSpace(body)
-	switch err := eachMember(body, "body", read); {
+	switch err := eachChecked(body, "body", read); {
 	case err != nil || failed:
 		return dst[:before], geminiError(body)
 	case n != a.inputs:

@@ -15,7 +15,7 @@ func (g *geminiMaker) parts(m *ChatMessage, at string, mediaOnly bool) (parts []
 			partAt = index(partAt, i)
 		}
 		isText := p.Type == "text" || p.Type == "refusal"
-		if isText && (p.Text == "" || mediaOnly) {
+		if isText && (len(p.Quoted) <= len(`""`) || mediaOnly) {
 			continue
 		}
 		if !isText && (m.Role == "system" || m.Role == "developer" || m.Role == "assistant") {

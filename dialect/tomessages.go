@@ -16,7 +16,8 @@ func chatToMessages(body []byte, t *Target) (*Translation, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &messagesMaker{r: r, t: t, model: claudeOf(t.Model), blocks: writer{b: make([]byte, 0, len(body))}}
+	m := &messagesMaker{r: r, t: t, model: claudeOf(t.Model), blocks: writer{b: scratch(len(body))}}
+	defer func() { Recycle(m.blocks.b) }() // its blocks are in the body by then
 	if err := m.make(); err != nil {
 		return nil, err
 	}
@@ -169,7 +170,7 @@ func (m *messagesMaker) freeName(name string) string {
 
 func (m *messagesMaker) write() error {
 	w := &m.w
-	w.b = make([]byte, 0, len(m.blocks.b)+1024)
+	w.b = scratch(len(m.blocks.b) + 1024)
 	w.open('{')
 	w.key("model")
 	start := len(w.b)

@@ -49,7 +49,7 @@ const refused = "The model refused to answer."
 func (a *messagesAnswers) Whole(dst, body []byte) ([]byte, error) {
 	m := chatMessage{}
 	kind, refusal := "", ""
-	err := eachMember(bytes.TrimSpace(body), "", func(name string, value []byte) error {
+	err := eachChecked(bytes.TrimSpace(body), "", func(name string, value []byte) error {
 		switch name {
 		case "type":
 			kind = string(unquoted(value))

@@ -72,7 +72,7 @@ func (a *messagesAnswers) Event(dst []byte, e sse.Event) ([]byte, error) {
 	}
 	ev := &a.stream.event
 	*ev = messagesEvent{}
-	if eachMember(data, "", ev.member) != nil {
+	if eachChecked(data, "", ev.member) != nil {
 		return dst, ErrNotJSON
 	}
 	if ev.kind == "error" || ev.failed {

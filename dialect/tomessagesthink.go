@@ -58,6 +58,10 @@ func (m *messagesMaker) reason() error {
 	if err := m.effortOf(m.r.ReasoningEffort); err != nil {
 		return err
 	}
+	if m.jsonTool != "" && m.thinking.on() { // the answer's tool must be demanded, and then it may not think
+		m.adjust(m.thinking.param())
+		m.thinking = thinking{}
+	}
 	if m.r.MaxTokens == nil && m.thinking.budget > 0 { // Anthropic's limit is for both
 		m.limit = max(m.limit, m.thinking.budget+defaultMaxTokens)
 		if m.t.MaxOutput > 0 {
@@ -66,9 +70,6 @@ func (m *messagesMaker) reason() error {
 	}
 	forces := m.choice.forces
 	switch {
-	case m.jsonTool != "" && m.thinking.on():
-		m.adjust(m.thinking.param()) // the answer's tool must be demanded, and then it may not think
-		m.thinking = thinking{}
 	case forces == "":
 	case m.model.unforced:
 		return Invalid("tool_choice", "unsupported_parameter", "'tool_choice' must be auto or none for this model.")
@@ -158,7 +159,7 @@ func (m *messagesMaker) writeSampling() error {
 	if n, err := strconv.ParseFloat(string(topP), 64); err == nil && n == 1 {
 		topP = nil
 	}
-	if m.model.sampling == oneSampling && temperature != nil && topP != nil {
+	if m.model.sampling == oneSampling && !none && temperature != nil && topP != nil {
 		if isOne {
 			temperature = nil
 		} else {

@@ -50,7 +50,7 @@ type Quirks struct {
 
 // Translation is a request in another dialect, and the way back for its answer.
 type Translation struct {
-	// Body is the request, which shares no memory with the original's.
+	// Body is the request, which shares no memory with the original's. See [Recycle].
 	Body []byte
 	// ModelSpan is where Body holds the value of "model", zero if it does not name one.
 	ModelSpan Span
@@ -143,6 +143,7 @@ func Translate(from, to API, body []byte, t *Target) (*Translation, error) {
 		return nil, err
 	}
 	outer, err := second(inner.Body, t)
+	Recycle(inner.Body)
 	if err != nil {
 		return nil, inner.clientError(err)
 	}

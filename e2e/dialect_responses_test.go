@@ -166,6 +166,14 @@ func responsesStreamed(t *testing.T, c responsesCase) {
 		t.Errorf("got %s", got.RawJSON())
 	}
 	wantResponseUsage(t, got)
+	// What is written on several lines is told on one.
+	a := c.d.g.post(t, responsesPath, indented(`{"model":"`+model+`","input":"a","stream":true,"metadata":{"a":"b"},"tools":[{"type":"function","name":"now","parameters":{"type":"object","properties":{}}}]}`))
+	for line := range strings.Lines(a.Body) {
+		data, ok := strings.CutPrefix(line, "data: ")
+		if ok && !json.Valid([]byte(data)) || !ok && line != "\n" && !strings.HasPrefix(line, "event: ") {
+			t.Errorf("not a line of a stream: %.200q", line)
+		}
+	}
 }
 
 func respondTools(model string) responses.ResponseNewParams {

@@ -54,6 +54,9 @@ func (t *attempt) do() (*http.Response, error) {
 		return nil, err
 	}
 	req, err := up.provider.NewRequest(t.call.ctx, t.r, provider.Target{Model: t.target.Model, Credential: t.call.pass.key.secret()})
+	if t.translation != nil {
+		t.r.Body.Release() // the call holds it as long as it needs it
+	}
 	if err != nil {
 		t.call.blameless = true
 		return nil, err

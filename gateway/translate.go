@@ -77,7 +77,7 @@ func (t *attempt) translate() error {
 	}
 	translated := *r
 	translated.API, translated.Path, translated.RawPath, translated.Query = to, to.Path(), "", ""
-	translated.Body = provider.NewBody(translation.Body, nil)
+	translated.Body = provider.NewBody(translation.Body, dialect.Recycle)
 	translated.ModelSpan, translated.AskUsage = translation.ModelSpan, provider.Edit{}
 	translated.Model, translated.Stream = model, translation.Stream
 	t.r, t.translation = &translated, translation
