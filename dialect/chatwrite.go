@@ -115,7 +115,7 @@ func (m *chatMaker) writeTool(t *ChatTool) {
 func (m *chatMaker) writeSampling() {
 	w, r := &m.w, m.r
 	if r.MaxTokens != nil {
-		if m.quirks.MaxTokens {
+		if m.quirks.MaxTokens && !newLimit(m.t.Model) {
 			w.key("max_tokens")
 		} else {
 			w.key("max_completion_tokens")
@@ -159,6 +159,17 @@ func thoughtless(model string) bool {
 	for _, family := range [...]string{"gpt-3", "gpt-4", "chatgpt-4o", "llama", "meta-llama", "codestral", "ministral", "mixtral", "pixtral", "command-r"} {
 		if strings.HasPrefix(name, family) {
 			return !strings.Contains(name, "reason") && !strings.Contains(name, "nemotron")
+		}
+	}
+	return false
+}
+
+// newLimit reports whether a model is one of OpenAI's that refuse max_tokens, wherever they are served.
+func newLimit(model string) bool {
+	name := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	for _, family := range [...]string{"o1", "o3", "o4", "gpt-5"} {
+		if rest, ok := strings.CutPrefix(name, family); ok && (rest == "" || strings.ContainsRune("-.", rune(rest[0]))) {
+			return true
 		}
 	}
 	return false

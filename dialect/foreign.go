@@ -1,16 +1,23 @@
 package dialect
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // ForeignThinking returns which bytes of a request of Anthropic's messages to leave out, in order, so that Anthropic does
 // not refuse it: the thinking of other models, which a conversation may have that was answered by several. Such
 // thinking has no signature, or one that says whose it is. There is none in nearly all requests, which is
-// found out by a search.
+// found out by a search. If the latest turn of the assistant has thought so, the request to think goes as well: Anthropic
+// would want that turn to begin with thinking of its own.
 func ForeignThinking(body []byte) []Span {
 	if !bytes.Contains(body, []byte(`"signature"`)) {
 		return nil
 	}
 	var gone []Span
+	var thinking Span // with a comma beside it
+	latest := false   // whether something of the latest turn of the assistant is gone
+	end := 0          // of the member before
 	inArray := func(array Span, visit func(element Span)) {
 		if value := body[array.Start:array.End]; value[0] == '[' {
 			_ = Elements(value, func(element Span) bool {
@@ -20,18 +27,41 @@ func ForeignThinking(body []byte) []Span {
 		}
 	}
 	_ = Members(body, func(key []byte, messages Span) bool {
-		if string(key) == `"messages"` {
+		switch string(key) {
+		case `"messages"`:
 			inArray(messages, func(message Span) {
-				_ = Members(body[message.Start:message.End], func(key []byte, content Span) bool {
-					if string(key) == `"content"` {
-						gone = appendForeign(gone, body, Span{message.Start + content.Start, message.Start + content.End}, inArray)
+				before, assistant := len(gone), false
+				_ = Members(body[message.Start:message.End], func(key []byte, value Span) bool {
+					value = Span{message.Start + value.Start, message.Start + value.End}
+					switch string(key) {
+					case `"role"`:
+						assistant = string(body[value.Start:value.End]) == `"assistant"`
+					case `"content"`:
+						gone = appendForeign(gone, body, value, inArray)
 					}
 					return true
 				})
+				if assistant {
+					latest = len(gone) > before
+				}
 			})
+		case `"thinking"`:
+			if value := body[messages.Start:messages.End]; value[0] == '{' && bytes.Contains(value, []byte(`"enabled"`)) {
+				thinking = messages
+				if end > 0 {
+					thinking.Start = end // with the comma and the name
+				} else if next := bytes.IndexByte(body[messages.End:], ','); next >= 0 {
+					thinking = Span{bytes.IndexByte(body, '{') + 1, messages.End + next + 1}
+				}
+			}
 		}
+		end = messages.End
 		return true
 	})
+	if latest && !thinking.IsZero() {
+		gone = append(gone, thinking)
+		slices.SortFunc(gone, func(a, b Span) int { return a.Start - b.Start })
+	}
 	return gone
 }
 
