@@ -210,8 +210,8 @@ func TestChatToMessagesParameters(t *testing.T) {
 func TestChatToMessagesThinking(t *testing.T) {
 	t.Parallel()
 	effort := func(e string) string { return asked + `,"reasoning_effort":"` + e + `"` }
-	budget := func(max, n string) string {
-		return `"max_tokens":` + max + `,` + askedAs + `,"thinking":{"type":"enabled","budget_tokens":` + n + `}`
+	budget := func(limit, n string) string {
+		return `"max_tokens":` + limit + `,` + askedAs + `,"thinking":{"type":"enabled","budget_tokens":` + n + `}`
 	}
 	adaptive := func(e string) string {
 		return askedAs + `,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"` + e + `"}`

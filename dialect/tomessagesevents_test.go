@@ -3,6 +3,7 @@ package dialect
 import (
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -138,7 +139,7 @@ func translateStream(answers Answers, pieces ...string) (out []byte, err error) 
 }
 
 func chunksOf(data []string) string {
-	return "data: " + strings.Join(append(data[:len(data):len(data)], "[DONE]"), "\n\ndata: ") + "\n\n"
+	return "data: " + strings.Join(append(slices.Clip(data), "[DONE]"), "\n\ndata: ") + "\n\n"
 }
 
 func TestMessagesToChatStream(t *testing.T) {
