@@ -67,7 +67,7 @@ func TestMessagesToChatWhole(t *testing.T) {
 
 func TestMessagesWholeErrors(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{``, `null`, `[]`, `<html>`, `{"type":"message"`, `{"type":"message","content":"x"}`, `{"type":"message","content":[1]}`, `{"content":[]}`, `{"type":"completion"}`} {
+	for _, body := range []string{``, `null`, `[]`, `<html>`, `{"type":"message"`, `{"type":"message","content":"x"}`, `{"type":"message","content":[1]}`, `{"content":[]}`, `{"type":"completion"}`, "{\"type\":\"message\",\"content\":[{\"type\":\"text\",\"text\":\"\x19\"}]}"} {
 		if got, err := newMessagesAnswers(t, "").Whole(nil, []byte(body)); !errors.Is(err, ErrNotJSON) || len(got) > 0 {
 			t.Errorf("%s: %s, %v", body, got, err)
 		}

@@ -213,6 +213,10 @@ func TestMessagesStreamsWithErrors(t *testing.T) {
 	}
 	for _, stream := range []string{
 		"data: nonsense\n\n", "data: null\n\n", "data: [1]\n\n", event("content_block_delta", `,"delta":7`), event("message_start", ""), event("message_start", `,"message":"x"`),
+		// What a provider sends has not been checked before, unlike a request.
+		"data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"\x19\"}}\n\n",
+		"data: {\"index\":0,\"delta\":{\"text\":\"\x19\",\"type\":\"text_delta\"},\"type\":\"content_block_delta\"}\n\n",
+		event("content_block_start", ",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":\"c\",\"name\":\"f\",\"input\":{\"a\":\"\x19\"}}"),
 		"data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"x\"}\n\n",
 	} {
 		if got, err := translateStream(newMessagesAnswers(t, ""), started(`{}`)+stream); !errors.Is(err, ErrNotJSON) {

@@ -66,11 +66,17 @@ func (x *exchange) admit() bool {
 		if admitted {
 			return true
 		}
-		if x.deferrable && !refusal.Never {
+		queued := x.deferrable && !refusal.Never
+		waited := !queued && x.waitForLimit(&refusal, time.Since(start))
+		if queued || waited { // it is not refused after all
+			x.w.Header().Del("Retry-After")
+			x.w.Header().Del("X-Should-Retry")
+		}
+		if queued {
 			x.postpone(refusal.RetryAfter)
 			return false
 		}
-		if !x.waitForLimit(&refusal, time.Since(start)) {
+		if !waited {
 			telemetry.RateLimitBlock.Emit(telemetry.RateLimitBlocked{Limit: refusal.Limit})
 			x.refuse(limited(&refusal), telemetry.OutcomeUnavailable)
 			return false
