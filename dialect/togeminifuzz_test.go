@@ -23,6 +23,9 @@ func FuzzChatToGemini(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, model string, body []byte) {
+		if _, err := ScanOpenAI(body); err != nil {
+			return // nobody has it translated
+		}
 		got, err := Translate(Chat, Gemini, body, &Target{Model: model})
 		if err != nil {
 			if _, ok := errors.AsType[*Error](err); !ok {
@@ -54,6 +57,9 @@ func FuzzEmbeddingsToGemini(f *testing.F) {
 	f.Add([]byte(`{"input":["a"],"dimensions":5,"encoding_format":"base64"}`), []byte(`{"embeddings":[{"values":[1,2e400,-0.5]}],"usageMetadata":{"promptTokenCount":1}}`))
 	f.Add([]byte(`{"input":"a"}`), []byte(`[{"error":{"code":400}}]`))
 	f.Fuzz(func(t *testing.T, request, answer []byte) {
+		if _, err := ScanOpenAI(request); err != nil {
+			return // nobody has it translated
+		}
 		got, err := Translate(Embeddings, GeminiEmbed, request, &Target{Model: "m", Shown: "m"})
 		if err != nil {
 			return
