@@ -74,7 +74,7 @@ func (q *queue) claim(ctx context.Context, d *door, order overflow.Order) ([]*ov
 	if err := q.alive(ctx); err != nil {
 		return nil, hint{}, err
 	}
-	within, cancel := context.WithTimeout(q.ctx, answerTime)
+	within, cancel := context.WithTimeout(q.ctx, q.answerTime)
 	defer cancel()
 	reply, err := q.eval(within, q.claimer, claimScript, []any{
 		string(order.Kind), max(order.Max, 1), microseconds(order.Lease), nonce(), q.consumer,
@@ -184,7 +184,7 @@ func (q *queue) wait(ctx context.Context, d *door, kind overflow.Kind, h hint) e
 // listen waits for an entry after the last one, for as long as a read may block. Why it ends does
 // not matter: the next claim finds out how things are.
 func (q *queue) listen(kind overflow.Kind, last string) {
-	ctx, cancel := context.WithTimeout(q.ctx, blocking+answerTime)
+	ctx, cancel := context.WithTimeout(q.ctx, blocking+q.answerTime)
 	defer cancel()
 	_ = q.claimer.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{q.prefix + "wake:" + string(kind), last},

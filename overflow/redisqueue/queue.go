@@ -15,6 +15,7 @@
 package redisqueue
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -42,6 +43,8 @@ const (
 
 // queue is an overflow.Queue in Redis.
 type queue struct {
+	answerTime time.Duration
+
 	log    *zap.Logger
 	prefix string   // of all keys
 	keys   []string // KEYS of every script
@@ -85,8 +88,9 @@ func open(options *redis.UniversalOptions, name string, log *zap.Logger) *queue 
 	shared.DisableIdentity = true // CLIENT SETINFO is newer than 7.0
 	shared.ContextTimeoutEnabled = true
 	shared.DialTimeout, shared.DialerRetries = dialTime, 1
-	shared.ReadTimeout, shared.WriteTimeout = answerTime, answerTime
-	shared.PoolTimeout = answerTime
+	q.answerTime = cmp.Or(options.ReadTimeout, answerTime)
+	shared.ReadTimeout, shared.WriteTimeout = q.answerTime, q.answerTime
+	shared.PoolTimeout = q.answerTime
 	shared.MinRetryBackoff, shared.MaxRetryBackoff = 10*time.Millisecond, 200*time.Millisecond
 	withoutMaintenance(&shared)
 
