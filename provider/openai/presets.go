@@ -33,11 +33,12 @@ const (
 )
 
 // unknownServer has the quirks of a server of which nothing is known: max_tokens and system are what every one
-// understands, and where max_tokens is wrong (OpenAI's own reasoning models behind a proxy) it is refused loudly.
+// understands. Models that are known to refuse max_tokens, such as gpt-5 behind a proxy, do not get it.
 var unknownServer = dialect.Quirks{MaxTokens: true, SystemRole: true}
 
 // presets are the modules of this package. OpenAI is the first. Sources, where no other is named: each vendor's page
-// on its compatibility with OpenAI, as gathered in November 2026.
+// on its compatibility with OpenAI, as gathered in November 2026. Not looked up, but taken from general knowledge, are which of
+// OpenRouter, Fireworks, llama.cpp and Hugging Face have responses and messages, and most extensions.
 var presets = [...]preset{
 	{
 		name: "openai", base: DefaultBaseURL, env: "OPENAI_API_KEY",
