@@ -2,9 +2,9 @@ package dialect
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,9 +16,11 @@ func responsesToChat(body []byte, t *Target) (*Translation, error) {
 		return nil, err
 	}
 	text, span, adjusted := r.r.append(scratch(len(body)+len(body)/8+512), t)
+	origins := r.origins
 	tr := &Translation{
 		Body: text, ModelSpan: span, Stream: r.r.Stream, Adjusted: r.adjusted,
 		Answers: newResponsesAnswers(t.Shown, &r.echo), names: responsesNames,
+		rename: func(param string) string { return responsesParam(param, origins) },
 	}
 	for _, name := range adjusted {
 		tr.Adjusted = append(tr.Adjusted, tr.clientName(name))
@@ -32,6 +34,34 @@ var responsesNames = map[string]string{
 	"reasoning_effort": "reasoning.effort", "response_format": "text.format", "verbosity": "text.verbosity",
 }
 
+// responsesParam returns the client's name for what is in a parameter of chat completions. origins are the items of the
+// input from which the messages are.
+func responsesParam(param string, origins []string) string {
+	if rest, ok := strings.CutPrefix(param, "response_format.json_schema"); ok {
+		return "text.format" + rest
+	}
+	if rest, ok := strings.CutPrefix(param, "response_format."); ok {
+		return "text.format." + rest
+	}
+	if strings.HasPrefix(param, "tools[") {
+		return strings.Replace(param, ".function", "", 1)
+	}
+	rest, ok := strings.CutPrefix(param, "messages[")
+	number, rest, closed := strings.Cut(rest, "]")
+	n, err := strconv.Atoi(number)
+	if !ok || !closed || err != nil || n >= len(origins) {
+		return param
+	}
+	origin := origins[n]
+	if !strings.HasPrefix(rest, ".content") || !strings.HasPrefix(origin, "input[") {
+		return origin // calls are items of their own
+	}
+	if end := strings.IndexByte(rest, ']'); end >= 0 {
+		rest = rest[:end+1]
+	}
+	return origin + rest
+}
+
 // responsesReader reads a request of the Responses API into one of chat completions.
 type responsesReader struct {
 	r        ChatRequest
@@ -39,15 +69,22 @@ type responsesReader struct {
 	echo     responsesEcho
 	adjusted []string
 
-	system    *ChatMessage
-	assistant *ChatMessage    // what the assistant is saying: items of several kinds are one message
-	calls     map[string]bool // IDs that have been called
+	system  *ChatMessage
+	origins []string // what the messages are from, as errors name it
+
+	assistant *ChatMessage // what the assistant is saying: items of several kinds are one message
+	begun     string       // the item with which it has begun to
+	calls     map[string]*responsesCall
+	open      int        // calls that have not been answered
+	media     []ChatPart // of results, which have no place for them with most servers
+	mediaAt   string
 }
 
-// responsesEcho is what an answer repeats of its request, as it was written; nil for what was not.
+// responsesEcho is what an answer repeats of its request, as it was written but on one line; nil for what was not. It does
+// not alias the request, which may be gone by then.
 type responsesEcho struct {
 	instructions, maxOutputTokens, maxToolCalls, metadata, parallelToolCalls, promptCacheKey, reasoning, safetyIdentifier,
-	temperature, text, toolChoice, tools, topP, truncation, user json.RawMessage
+	serviceTier, temperature, text, toolChoice, tools, topP, truncation, user json.RawMessage
 }
 
 // echoed returns a value as answers repeat it: in one line, as the events of a stream are.
@@ -55,7 +92,7 @@ func echoed(value []byte) json.RawMessage {
 	if bytes.ContainsAny(value, "\r\n") {
 		return compact(value)
 	}
-	return present(value)
+	return bytes.Clone(present(value))
 }
 
 func (r *responsesReader) adjust(name string) {
@@ -77,19 +114,26 @@ func (r *responsesReader) read(body []byte) error {
 		return err
 	}
 	if r.system != nil {
-		r.r.Messages = append(r.r.Messages, *r.system)
+		r.add(*r.system, "instructions")
 	}
 	switch {
 	case input == nil:
-		return Invalid("input", "missing_required_parameter", "Missing required parameter: 'input'.")
+		return missing("input")
 	case input[0] == '"':
-		r.r.Messages = append(r.r.Messages, ChatMessage{Role: "user", Text: true, Content: []ChatPart{saidPart(input)}})
+		r.add(ChatMessage{Role: "user", Text: true, Content: []ChatPart{saidPart(input)}}, "input")
 		return nil
 	}
 	if err := eachElement(input, "input", r.item); err != nil {
 		return err
 	}
 	r.flush()
+	r.showMedia()
+	if r.open > 0 {
+		return r.unanswered()
+	}
+	if len(r.r.Messages) == 0 {
+		return Invalid("input", "invalid_value", "'input' is empty: there is nothing to answer.")
+	}
 	return nil
 }
 
@@ -120,10 +164,7 @@ func (r *responsesReader) member(name string, value []byte) (err error) {
 	case "stream":
 		err = readFlag(value, name, &r.r.Stream)
 	case "tools":
-		r.echo.tools = echoed(value)
-		if !isNull(value) {
-			err = eachElement(value, name, r.tool)
-		}
+		err = r.tools(value)
 	case "tool_choice":
 		r.echo.toolChoice = echoed(value)
 		err = r.toolChoice(value)
@@ -142,6 +183,8 @@ func (r *responsesReader) member(name string, value []byte) (err error) {
 		if err = readFlag(value, name, &is); is {
 			err = unsupported(name, "'background' is not available with this model: send the header Prefer: respond-async to have the request queued.")
 		}
+	case "include":
+		err = r.include(value)
 	default:
 		err = r.scalar(name, value)
 	}
@@ -167,6 +210,7 @@ func (r *responsesReader) scalar(name string, value []byte) (err error) {
 		r.echo.user = echoed(value)
 		r.r.User, err = readText(value, name)
 	case "service_tier":
+		r.echo.serviceTier = echoed(value)
 		r.r.ServiceTier, err = readText(value, name)
 	case "top_logprobs":
 		if !isNull(value) && string(value) != "0" {
@@ -178,8 +222,10 @@ func (r *responsesReader) scalar(name string, value []byte) (err error) {
 	case "prompt_cache_key":
 		r.echo.promptCacheKey = echoed(value)
 		r.extra(name, value)
-	case "metadata":
-		r.echo.metadata = echoed(value) // it is for whoever reads the answer
+	case "metadata": // it is for whoever reads the answer
+		if r.echo.metadata = echoed(value); !isNull(value) && value[0] != '{' {
+			err = Invalid(name, "invalid_type", "'metadata' must be an object.")
+		}
 	case "truncation":
 		r.echo.truncation = echoed(value)
 		if string(value) == `"auto"` {
@@ -190,7 +236,7 @@ func (r *responsesReader) scalar(name string, value []byte) (err error) {
 		if !isNull(value) {
 			r.adjust(name)
 		}
-	case "store", "include", "stream_options": // nothing is stored, and there is nothing more to include
+	case "store", "stream_options": // nothing is stored, and what chunks are padded with is OpenAI's
 	default:
 		r.extra(name, value)
 	}
@@ -201,6 +247,20 @@ func (r *responsesReader) extra(name string, value []byte) {
 	if !isNull(value) {
 		r.r.Extra = append(r.r.Extra, Member{name, value})
 	}
+}
+
+// include reads what else the answer shall have. Reasoning always has what is needed to send it back, and the others are
+// of tools that are refused.
+func (r *responsesReader) include(value []byte) error {
+	if isNull(value) {
+		return nil
+	}
+	return eachElement(value, "include", func(i int, value []byte) error {
+		if string(unquoted(value)) == "message.output_text.logprobs" {
+			return unsupported(index("include", i), "'message.output_text.logprobs' is not supported with this model.")
+		}
+		return nil
+	})
 }
 
 func (r *responsesReader) instructions(value []byte) error {
@@ -217,11 +277,14 @@ func (r *responsesReader) instructions(value []byte) error {
 
 // textMember reads how the answer's text shall be.
 func (r *responsesReader) textMember(name string, value []byte) error {
-	if name == "verbosity" {
+	switch {
+	case isNull(value):
+		return nil
+	case name == "verbosity":
 		r.extra("verbosity", value)
 		return nil
-	}
-	if name != "format" || isNull(value) {
+	case name != "format":
+		r.adjust("text." + name)
 		return nil
 	}
 	kind := ""
@@ -256,120 +319,4 @@ func (r *responsesReader) reasoningMember(name string, value []byte) (err error)
 		r.r.ReasoningEffort, err = readText(value, "reasoning.effort")
 	}
 	return err // a summary comes whenever the model shows its reasoning
-}
-
-// tool reads a tool, which must be a function: others are run by OpenAI.
-func (r *responsesReader) tool(i int, value []byte) error {
-	at := index("tools", i)
-	kind := ""
-	err := eachMember(value, at, func(name string, value []byte) (err error) {
-		if name == "type" {
-			kind, err = readText(value, at+".type")
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if kind != "function" {
-		return unsupported(at+".type", "'"+at+"' is a tool of the type '"+printableWord(kind)+"', which OpenAI runs itself: this model can be given functions only.")
-	}
-	var tool ChatTool
-	err = readFunction(value, at, &tool)
-	r.r.Tools = append(r.r.Tools, tool)
-	return err
-}
-
-// printableWord returns a word of the client's that may be shown to it: what is no plain word is not.
-func printableWord(word string) string {
-	if len(word) > 64 || strings.IndexFunc(word, func(c rune) bool { return c != '_' && c != '-' && !isAlphanumeric(c) }) >= 0 {
-		return "?"
-	}
-	return word
-}
-
-// toolChoice nests what chat completions have nested.
-func (r *responsesReader) toolChoice(value []byte) error {
-	if isNull(value) || value[0] != '{' {
-		r.r.ToolChoice = present(value)
-		return nil
-	}
-	kind, name, mode := "", "", "auto"
-	var tools []string
-	err := eachMember(value, "tool_choice", func(member string, value []byte) (err error) {
-		switch member {
-		case "type":
-			kind, err = readText(value, "tool_choice.type")
-		case "name":
-			name, err = readText(value, "tool_choice.name")
-		case "mode":
-			mode, err = readText(value, "tool_choice.mode")
-		case "tools":
-			err = eachElement(value, "tool_choice.tools", func(_ int, tool []byte) error {
-				return eachMember(tool, "tool_choice.tools", func(member string, value []byte) error {
-					if member != "name" {
-						return nil
-					}
-					name, err := readText(value, "tool_choice.tools")
-					tools = append(tools, name)
-					return err
-				})
-			})
-		}
-		return err
-	})
-	switch {
-	case err != nil:
-		return err
-	case kind == "function":
-		r.r.ToolChoice = json.RawMessage(`{"type":"function","function":{"name":` + Quote(name) + `}}`)
-		return nil
-	case kind != "allowed_tools":
-		return unsupported("tool_choice.type", "'tool_choice.type' must be function or allowed_tools with this model.")
-	}
-	var w writer
-	w.b = append(w.b, `{"type":"allowed_tools","allowed_tools":{"mode":`+Quote(mode)+`,"tools":`...)
-	w.open('[')
-	for _, name := range tools {
-		w.raw([]byte(`{"type":"function","function":{"name":` + Quote(name) + `}}`))
-	}
-	w.close(']')
-	r.r.ToolChoice = append(w.b, "}}"...)
-	return nil
-}
-
-// carrierPrefix begins an encrypted_content of ours. What follows is base64 of an array of thinking blocks, which
-// have signatures of their own: a client that sends reasoning back, as it has to with OpenAI's models, has the
-// model that has thought it go on with it.
-const carrierPrefix = "runestone1."
-
-// carrier returns an encrypted_content with thinking blocks.
-func carrier(blocks []json.RawMessage) string {
-	var w writer
-	w.open('[')
-	for _, block := range blocks {
-		w.raw(block)
-	}
-	w.close(']')
-	return carrierPrefix + base64.RawURLEncoding.EncodeToString(w.b)
-}
-
-// carriedBlocks returns the thinking blocks of an encrypted_content, nil if it is not ours.
-func carriedBlocks(content string) (blocks []json.RawMessage) {
-	text, ours := strings.CutPrefix(content, carrierPrefix)
-	if !ours {
-		return nil
-	}
-	list, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return nil
-	}
-	err = Elements(list, func(at Span) bool { // which checks it
-		blocks = append(blocks, list[at.Start:at.End])
-		return true
-	})
-	if err != nil {
-		return nil
-	}
-	return blocks
 }

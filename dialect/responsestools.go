@@ -1,0 +1,144 @@
+package dialect
+
+import "encoding/json"
+
+// tools reads the tools. The answer repeats them with the members that OpenAI always gives them.
+func (r *responsesReader) tools(value []byte) error {
+	if isNull(value) {
+		return nil
+	}
+	var w writer
+	w.open('[')
+	partial := false
+	err := eachElement(value, "tools", func(i int, value []byte) error {
+		whole, err := r.tool(&w, index("tools", i), value)
+		partial = partial || !whole
+		return err
+	})
+	w.close(']')
+	r.echo.tools = w.b
+	if !partial {
+		r.echo.tools = echoed(value)
+	}
+	return err
+}
+
+// tool reads a tool, which must be a function, and writes it as it is repeated. It reports whether nothing had to be
+// added.
+func (r *responsesReader) tool(w *writer, at string, value []byte) (whole bool, err error) {
+	kind, parameters, strict := "", false, false
+	w.open('{')
+	err = eachMember(value, at, func(name string, value []byte) (err error) {
+		switch name {
+		case "type":
+			kind, err = readText(value, at+".type")
+		case "parameters":
+			parameters = true
+		case "strict":
+			strict = true
+		}
+		w.key(name)
+		w.raw(echoed(value))
+		if isNull(value) {
+			w.b = append(w.b, "null"...)
+		}
+		return err
+	})
+	if !parameters {
+		w.key("parameters")
+		w.literal("null")
+	}
+	if !strict { // which is OpenAI's default here, and not that of chat completions
+		w.key("strict")
+		w.literal("false")
+	}
+	w.close('}')
+	switch {
+	case err != nil:
+		return false, err
+	case kind == "":
+		return false, missing(at + ".type")
+	case kind != "function":
+		return false, Invalid(at+".type", "unsupported_tool", "'"+at+"' is a tool of the type "+known(kind)+", which this model does not have: it can be given functions only.")
+	}
+	var tool ChatTool
+	err = readFunction(value, at, &tool)
+	r.r.Tools = append(r.r.Tools, tool)
+	return parameters && strict, err
+}
+
+// responsesChoice is a tool_choice that is an object.
+type responsesChoice struct {
+	kind, name, mode string
+	tools            []string
+}
+
+// toolChoice nests what chat completions have nested.
+func (r *responsesReader) toolChoice(value []byte) error {
+	switch {
+	case isNull(value):
+		return nil
+	case value[0] == '"':
+		r.r.ToolChoice = present(value)
+		return nil
+	}
+	c := responsesChoice{mode: "auto"}
+	err := eachMember(value, "tool_choice", func(member string, value []byte) (err error) {
+		switch member {
+		case "type":
+			c.kind, err = readText(value, "tool_choice.type")
+		case "name":
+			c.name, err = readText(value, "tool_choice.name")
+		case "mode":
+			c.mode, err = readText(value, "tool_choice.mode")
+		case "tools":
+			err = eachElement(value, "tool_choice.tools", c.allow)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case c.kind == "function" && c.name == "":
+		return missing("tool_choice.name")
+	case c.kind == "function":
+		r.r.ToolChoice = json.RawMessage(`{"type":"function","function":{"name":` + Quote(c.name) + `}}`)
+		return nil
+	case c.kind != "allowed_tools":
+		return unsupported("tool_choice.type", "'tool_choice.type' must be function or allowed_tools with this model.")
+	}
+	var w writer
+	w.b = append(w.b, `{"type":"allowed_tools","allowed_tools":{"mode":`+Quote(c.mode)+`,"tools":`...)
+	w.open('[')
+	for _, name := range c.tools {
+		w.raw([]byte(`{"type":"function","function":{"name":` + Quote(name) + `}}`))
+	}
+	w.close(']')
+	r.r.ToolChoice = append(w.b, "}}"...)
+	return nil
+}
+
+// allow reads one of the tools of an allowed_tools.
+func (c *responsesChoice) allow(i int, tool []byte) error {
+	at := index("tool_choice.tools", i)
+	kind, name := "", ""
+	err := eachMember(tool, at, func(member string, value []byte) (err error) {
+		switch member {
+		case "type":
+			kind, err = readText(value, at+".type")
+		case "name":
+			name, err = readText(value, at+".name")
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case kind != "function" && kind != "":
+		return Invalid(at+".type", "unsupported_tool", "'"+at+"' is not a function: this model has no others.")
+	case name == "":
+		return missing(at + ".name")
+	}
+	c.tools = append(c.tools, name)
+	return nil
+}
