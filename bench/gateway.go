@@ -88,7 +88,8 @@ func (r *runner) tryGateway(ctx context.Context, m mode, upstreamAddr string, wi
 	cmd := exec.Command(r.binary, "run", "--config", config, "--adapter", "caddyfile")
 	// The environment is passed on, so that GOGC and the like can be tried
 	// out; only Caddy's files are kept out of the user's directories.
-	cmd.Env = append(os.Environ(), "HOME="+r.dir, "XDG_CONFIG_HOME="+r.dir, "XDG_DATA_HOME="+r.dir)
+	home := filepath.Join(r.dir, "home") // not beside the binary, which has the name of Caddy's data directory
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home)
 	cmd.Dir = r.dir
 	if g.process, err = start(ctx, string(m), cmd); err != nil {
 		return nil, err

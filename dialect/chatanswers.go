@@ -82,23 +82,32 @@ func (a *ChatAnswer) first() *ChatChoice {
 	return nil
 }
 
-// Whole implements [Answers].
-func (a *chatAnswers) Whole(dst, body []byte) ([]byte, error) {
-	if err := readChatAnswer(body, &a.in); err != nil {
-		return dst, err
+// whole reads a whole answer and returns the choice that was asked for, an empty one if there is none. The error is
+// what the answer reports, or that it is none.
+func (a *ChatAnswer) whole(body []byte) (*ChatChoice, error) {
+	if err := readChatAnswer(body, a); err != nil {
+		return nil, err
 	}
 	switch {
-	case a.in.Error != nil:
-		return dst, a.in.Error
-	case !a.in.HasChoices:
-		return dst, ErrNotJSON
+	case a.Error != nil:
+		return nil, a.Error
+	case !a.HasChoices:
+		return nil, ErrNotJSON
 	}
-	var none ChatChoice
-	c := a.in.first()
+	c := a.first()
 	if c == nil {
-		c = &none
+		c = new(ChatChoice)
 	}
 	if err := brokenFinish(c.FinishReason); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Whole implements [Answers].
+func (a *chatAnswers) Whole(dst, body []byte) ([]byte, error) {
+	c, err := a.in.whole(body)
+	if err != nil {
 		return dst, err
 	}
 	a.usage = a.in.Usage

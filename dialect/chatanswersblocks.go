@@ -7,16 +7,14 @@ import (
 
 // answerBlock is a block of an answer while it arrives.
 type answerBlock struct {
+	callMark         // of a call
 	kind      string // text, thinking, redacted_thinking or tool_use
-	index     int    // of a call, as the provider counts; -1 if it does not
-	id, name  string // of a call
 	shown     string // the ID that the client is told
 	extra     json.RawMessage
 	text      []byte // what waits to be said, as JSON without its quotes
 	signature []byte // of thinking, which waits as well
 	sealed    bool   // nothing is added to it any more
 	open      bool   // the client has been told of it
-	args      jsonProgress
 }
 
 // What an answer may be, since it is kept in memory: maxHeld is how much may wait for another block to end, in bytes,
@@ -89,7 +87,7 @@ func (a *chatAnswers) say(dst []byte, kind string, text []byte) ([]byte, error) 
 	}
 	b := a.last()
 	if b == nil || b.kind != kind || b.sealed {
-		b = &answerBlock{kind: kind, index: -1}
+		b = &answerBlock{kind: kind}
 		a.queue = append(a.queue, b)
 		var err error
 		if dst, err = a.advance(dst, false); err != nil {
@@ -129,7 +127,7 @@ func (a *chatAnswers) thinkingBlock(dst, block []byte, said bool) ([]byte, error
 	case b.kind == "redacted_thinking" && !hasText(b.data):
 		return dst, nil
 	case b.kind == "redacted_thinking":
-		last = &answerBlock{kind: b.kind, index: -1, text: append([]byte(nil), b.data...)}
+		last = &answerBlock{kind: b.kind, text: append([]byte(nil), b.data...)}
 		a.queue = append(a.queue, last)
 		a.held += len(last.text)
 	case b.kind != "thinking" || said && !hasText(b.signature):
@@ -144,7 +142,7 @@ func (a *chatAnswers) thinkingBlock(dst, block []byte, said bool) ([]byte, error
 			return dst, err
 		}
 		if last = a.last(); last == nil || last.kind != "thinking" { // it shows nothing of what it thinks
-			last = &answerBlock{kind: "thinking", index: -1}
+			last = &answerBlock{kind: "thinking"}
 			a.queue = append(a.queue, last)
 		}
 	}
@@ -162,7 +160,7 @@ func (a *chatAnswers) toolDelta(dst []byte, call *ChatToolDelta) ([]byte, error)
 		if len(a.calls) == maxCalls {
 			return dst, errHeld
 		}
-		b = &answerBlock{kind: "tool_use", index: call.Index, id: call.ID}
+		b = &answerBlock{kind: "tool_use", callMark: callMark{index: call.Index, id: call.ID}}
 		a.calls = append(a.calls, b)
 		a.queue = append(a.queue, b)
 	}
@@ -190,21 +188,14 @@ func (a *chatAnswers) toolDelta(dst []byte, call *ChatToolDelta) ([]byte, error)
 	return a.advance(dst, false)
 }
 
-// callOf returns the call that an event adds to, nil if it begins one. Servers differ in how they tell calls apart: some
-// give each the index 0 and another ID, some give none.
+// callOf returns the call that an event adds to, nil if it begins one.
 func (a *chatAnswers) callOf(call *ChatToolDelta) *answerBlock {
 	for _, b := range slices.Backward(a.calls) {
-		switch {
-		case call.Index >= 0 && b.index != call.Index:
-		case call.Index < 0 && call.ID != "" && b.id != call.ID:
-		case call.Name == "", b.name == "": // it goes on
-			return b
-		case call.ID != "" && b.id != call.ID:
-			return nil // another one with the same index
-		case call.ID == "" && (call.Index < 0 || b.args.done && call.Arguments != ""):
-			return nil // one without an ID whose name is said again
-		default:
-			return b
+		if is, known := b.is(call); known {
+			if is {
+				return b
+			}
+			return nil
 		}
 	}
 	return nil
@@ -276,6 +267,30 @@ func (a *chatAnswers) taken(b *answerBlock) bool {
 		}
 	}
 	return false
+}
+
+// callMark is by what a call is known while it arrives. Servers differ in how they tell calls apart: some
+// give each the index 0 and another ID, some give none.
+type callMark struct {
+	index    int // as the provider counts; -1 if it does not
+	id, name string
+	args     jsonProgress
+}
+
+// is reports whether an event adds to the call. It is known either way if what they have in common is enough
+// to tell.
+func (c *callMark) is(call *ChatToolDelta) (is, known bool) {
+	switch {
+	case call.Index >= 0 && c.index != call.Index, call.Index < 0 && call.ID != "" && c.id != call.ID:
+		return false, false
+	case call.Name == "", c.name == "": // it goes on
+		return true, true
+	case call.ID != "" && c.id != call.ID: // another one with the same index
+		return false, true
+	case call.ID == "" && (call.Index < 0 || c.args.done && call.Arguments != ""): // one without an ID whose name is said again
+		return false, true
+	}
+	return true, true
 }
 
 // jsonProgress tells when text that arrives in pieces is a complete JSON object.

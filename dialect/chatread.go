@@ -7,8 +7,8 @@ import (
 
 // readChatRequest reads a request of chat completions. What it returns aliases body. Errors are *Error.
 func readChatRequest(body []byte) (*ChatRequest, error) {
-	r := new(chatReader)
-	if err := eachMember(bytes.TrimSpace(body), "body", r.member); err != nil {
+	r := &chatReader{scanner: scanner{data: bytes.TrimSpace(body), trusted: true}}
+	if err := r.whole("body", func() error { return r.eachMember("body", r.member) }); err != nil {
 		return nil, err
 	}
 	if r.completion != nil { // max_completion_tokens goes before max_tokens, which it replaces
@@ -19,18 +19,24 @@ func readChatRequest(body []byte) (*ChatRequest, error) {
 
 // chatReader reads a request.
 type chatReader struct {
+	scanner
 	ChatRequest
 	completion *int64
 	named      map[string]int // calls of functions in the deprecated form, which have no IDs
 }
 
-func (r *chatReader) member(name string, value []byte) (err error) {
+func (r *chatReader) member(name string) error {
+	if name == "messages" {
+		r.Messages = nil // of a member that is there twice the last counts
+		return r.eachElement(name, r.message)
+	}
+	value, err := r.take()
+	if err != nil {
+		return err
+	}
 	switch name {
 	case "model":
 		r.Model, err = readText(value, name)
-	case "messages":
-		r.Messages = nil // of a member that is there twice the last counts
-		err = eachElement(value, name, r.message)
 	case "tools", "functions":
 		err = r.tools(value, name)
 	case "tool_choice":

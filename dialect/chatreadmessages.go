@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-func (r *chatReader) message(i int, value []byte) error {
-	m := &messageReader{param: index("messages", i)}
-	if err := eachMember(value, m.param, m.member); err != nil {
+func (r *chatReader) message(i int) error {
+	m := &messageReader{scanner: &r.scanner, param: index("messages", i)}
+	if err := m.eachMember(m.param, m.member); err != nil {
 		return err
 	}
 	if m.call != nil {
@@ -48,13 +48,21 @@ func (r *chatReader) functionID(name string) string {
 
 // messageReader reads a message.
 type messageReader struct {
+	*scanner
 	ChatMessage
 	param string
 	call  *ChatToolCall // function_call, which is deprecated
 }
 
-func (m *messageReader) member(name string, value []byte) (err error) {
+func (m *messageReader) member(name string) error {
 	at := m.param + "." + name
+	if name == "content" && m.peek() == '[' {
+		return m.parts(at)
+	}
+	value, err := m.take()
+	if err != nil {
+		return err
+	}
 	switch name {
 	case "role":
 		m.Role, err = readText(value, at)
@@ -107,56 +115,69 @@ func (m *messageReader) content(value []byte, at string) error {
 		m.Text = true
 		m.Content = append(m.Content, ChatPart{Type: "text", Quoted: value, Raw: value})
 		return nil
-	case value[0] == '[':
-		return eachElement(value, at, func(i int, value []byte) error {
-			part, err := readPart(value, at, i)
-			if part.Type == "thinking" || part.Type == "redacted_thinking" { // as some clients send Anthropic's blocks back
-				m.ThinkingBlocks = append(m.ThinkingBlocks, part.Raw)
-				return err
-			}
-			m.Content = append(m.Content, part)
-			return err
-		})
 	}
 	return Invalid(at, "invalid_type", "'"+at+"' must be a string or an array of parts.")
 }
 
-// readPart reads the part with a number of a message's content.
-func readPart(value []byte, in string, i int) (ChatPart, error) {
-	part := ChatPart{Raw: value}
-	if value[0] != '{' {
-		return part, Invalid(index(in, i), "invalid_type", "'"+index(in, i)+"' must be an object.")
-	}
-	err := eachMember(value, in, func(name string, value []byte) (err error) {
-		switch name {
-		case "type", "text", "refusal":
-			if isNull(value) {
-				return nil
-			}
-			if value[0] != '"' {
-				at := index(in, i) + "." + name
-				return Invalid(at, "invalid_type", "'"+at+"' must be a string.")
-			}
-			if name == "type" {
-				part.Type = string(unquoted(value))
-				return nil
-			}
-			part.Quoted = value
-		case "image_url":
-			err = part.readImage(value, index(in, i)+".image_url")
-		case "file":
-			part.File = present(value)
-		case "input_audio":
-			part.Audio = present(value)
-		case "cache_control":
-			part.CacheControl = present(value)
+// parts reads a content that is an array.
+func (m *messageReader) parts(at string) error {
+	m.Content, m.Text = nil, false
+	return m.eachElement(at, func(i int) error {
+		part, err := m.part(at, i)
+		if part.Type == "thinking" || part.Type == "redacted_thinking" { // as some clients send Anthropic's blocks back
+			m.ThinkingBlocks = append(m.ThinkingBlocks, part.Raw)
+			return err
 		}
+		m.Content = append(m.Content, part)
 		return err
 	})
+}
+
+// part reads the part with a number of a message's content.
+func (m *messageReader) part(in string, i int) (part ChatPart, err error) {
+	start := m.at
+	if m.peek() != '{' {
+		return part, Invalid(index(in, i), "invalid_type", "'"+index(in, i)+"' must be an object.")
+	}
+	err = m.eachMember(in, func(name string) error {
+		value, err := m.take()
+		if err != nil {
+			return err
+		}
+		return part.member(name, value, in, i)
+	})
+	part.Raw = m.data[start:m.at]
 	if err == nil && part.Type == "" {
 		err = missing(index(in, i) + ".type")
 	}
 	return part, err
+}
+
+func (p *ChatPart) member(name string, value []byte, in string, i int) (err error) {
+	switch name {
+	case "type", "text", "refusal":
+		if isNull(value) {
+			return nil
+		}
+		if value[0] != '"' {
+			at := index(in, i) + "." + name
+			return Invalid(at, "invalid_type", "'"+at+"' must be a string.")
+		}
+		if name == "type" {
+			p.Type = string(unquoted(value))
+			return nil
+		}
+		p.Quoted = value
+	case "image_url":
+		err = p.readImage(value, index(in, i)+".image_url")
+	case "file":
+		p.File = present(value)
+	case "input_audio":
+		p.Audio = present(value)
+	case "cache_control":
+		p.CacheControl = present(value)
+	}
+	return err
 }
 
 func (p *ChatPart) readImage(value []byte, at string) (err error) {

@@ -59,10 +59,25 @@ func (e *Error) Append(dst []byte, api API, requestID string) []byte {
 
 // AppendEvent appends the error as the last event of a stream.
 func (e *Error) AppendEvent(dst []byte, api API, requestID string) []byte {
-	if api.Anthropic() { // its SDKs go by the name of an event
+	switch {
+	case api.Anthropic(): // its SDKs go by the name of an event
 		dst = append(dst, "event: error\n"...)
+	case api == Responses:
+		return sse.AppendData(append(dst, "event: error\n"...), e.appendResponses(nil))
 	}
 	return sse.AppendData(dst, e.Append(nil, api, requestID))
+}
+
+// appendResponses appends the data of the Responses API's event for an error. OpenAI's description has the members at the
+// top, and its server and SDKs know them in error as well: that is what has an SDK raise it.
+func (e *Error) appendResponses(dst []byte) []byte {
+	dst = append(dst, `{"type":"error","sequence_number":0,"code":`...)
+	dst = appendOptional(dst, e.Code)
+	dst = append(dst, `,"message":`...)
+	dst = appendJSON(dst, e.Message)
+	dst = append(dst, `,"param":`...)
+	dst = appendOptional(dst, e.Param)
+	return append(append(dst, ','), e.AppendOpenAI(nil)[1:]...)
 }
 
 // appendAnthropic appends the error as Anthropic writes it

@@ -7,13 +7,9 @@ import (
 
 // ForeignThinking returns which bytes of a request of Anthropic's messages to leave out, in order, so that Anthropic does
 // not refuse it: the thinking of other models, which a conversation may have that was answered by several. Such
-// thinking has no signature, or one that says whose it is. There is none in nearly all requests, which is
-// found out by a search. If the latest turn of the assistant has thought so, the request to think goes as well: Anthropic
-// would want that turn to begin with thinking of its own.
+// thinking has no signature, or one that says whose it is. If the latest turn of the assistant has thought so, the
+// request to think goes as well: Anthropic would want that turn to begin with thinking of its own.
 func ForeignThinking(body []byte) []Span {
-	if !bytes.Contains(body, []byte(`"signature"`)) {
-		return nil
-	}
 	var gone []Span
 	var thinking Span // with a comma beside it
 	latest := false   // whether something of the latest turn of the assistant is gone

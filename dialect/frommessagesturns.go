@@ -256,22 +256,32 @@ func (m *messagesReader) toolResult(b *messagesBlock, at string) error {
 	}
 	delete(m.calls, id) // one result each
 	result := ChatMessage{Role: "tool", ToolCallID: id, Content: parts, CacheControl: b.cache}
-	if !m.t.Between && slices.ContainsFunc(parts, func(p ChatPart) bool { return p.Type != "text" }) {
-		result.Content = nil
-		m.turn.media = append(m.turn.media, cachedText(appendJSON(nil, "The result of "+name+":"), nil))
-		for _, p := range parts {
-			if p.Type == "text" {
-				result.Content = append(result.Content, p)
-			} else {
-				m.turn.media = append(m.turn.media, p)
-			}
-		}
-		if len(result.Content) == 0 {
-			result.Content = []ChatPart{cachedText(json.RawMessage(`"The result is in the message that follows."`), nil)}
-		}
+	if !m.t.Between {
+		var media []ChatPart
+		result.Content, media = apart(parts, name)
+		m.turn.media = append(m.turn.media, media...)
 	}
 	m.turn.results = append(m.turn.results, result)
 	return nil
+}
+
+// apart returns what the message of a tool has room for of a result, which is text, and the rest, for the user to show.
+func apart(parts []ChatPart, name string) (result, media []ChatPart) {
+	if !slices.ContainsFunc(parts, func(p ChatPart) bool { return p.Type != "text" }) {
+		return parts, nil
+	}
+	media = append(media, cachedText(appendJSON(nil, "The result of "+name+":"), nil))
+	for _, p := range parts {
+		if p.Type == "text" {
+			result = append(result, p)
+		} else {
+			media = append(media, p)
+		}
+	}
+	if len(result) == 0 {
+		result = []ChatPart{cachedText(json.RawMessage(`"The result is in the message that follows."`), nil)}
+	}
+	return result, media
 }
 
 func (m *messagesReader) resultParts(b *messagesBlock, at string) (parts []ChatPart, err error) {

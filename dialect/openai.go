@@ -26,6 +26,9 @@ type OpenAIRequest struct {
 	Audio      bool // there is sound to listen to, or speech is wanted
 	JSONSchema bool // the answer must follow a schema
 
+	// Thought is whether the conversation has thinking of a model.
+	Thought bool
+
 	// InputTokens estimates the text that goes to the model, and its images. It is 0
 	// when there is neither.
 	InputTokens int

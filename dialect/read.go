@@ -29,20 +29,57 @@ func eachChecked(data []byte, param string, visit func(name string, value []byte
 }
 
 func (s *scanner) visitMembers(param string, visit func(name string, value []byte) error) error {
-	if len(s.data) == 0 || s.data[0] != '{' {
-		return Invalid(param, "invalid_type", "'"+param+"' must be an object.")
-	}
-	err := s.document(func(key []byte) error {
-		start := s.at
-		if err := s.value(); err != nil {
-			return err
-		}
-		return visit(memberName(key), s.data[start:s.at])
+	return s.whole(param, func() error {
+		return s.eachMember(param, func(name string) error {
+			value, err := s.take()
+			if err != nil {
+				return err
+			}
+			return visit(name, value)
+		})
 	})
+}
+
+// whole has read read the data, which is nothing but what it reads.
+func (s *scanner) whole(param string, read func() error) error {
+	err := read()
+	if err == nil {
+		if s.space(); s.at < len(s.data) {
+			err = s.fail("there is something after the value")
+		}
+	}
 	if _, broken := errors.AsType[*SyntaxError](err); broken {
 		return Invalid(param, "invalid_json", "'"+param+"' is not valid JSON.")
 	}
 	return err
+}
+
+// take reads a value.
+func (s *scanner) take() ([]byte, error) {
+	start := s.at
+	err := s.value()
+	return s.data[start:s.at], err
+}
+
+// eachMember has visit read the value of each member of the object that is next, so that what is long is walked once, however
+// deep it is.
+func (s *scanner) eachMember(param string, visit func(name string) error) error {
+	if s.peek() != '{' {
+		return Invalid(param, "invalid_type", "'"+param+"' must be an object.")
+	}
+	return s.object(func(key []byte) error { return visit(memberName(key)) })
+}
+
+// eachElement has visit read each element of the array that is next.
+func (s *scanner) eachElement(param string, visit func(i int) error) error {
+	if s.peek() != '[' {
+		return Invalid(param, "invalid_type", "'"+param+"' must be an array.")
+	}
+	i := -1
+	return s.array(func() error {
+		i++
+		return visit(i)
+	})
 }
 
 // memberNames are the names that nearly all members have, and kinds of what is in answers.
@@ -70,23 +107,16 @@ func memberName(key []byte) string {
 
 // eachElement calls visit with each element of an array, and its number. The data must be known to be JSON.
 func eachElement(data []byte, param string, visit func(i int, value []byte) error) error {
-	if len(data) == 0 || data[0] != '[' {
-		return Invalid(param, "invalid_type", "'"+param+"' must be an array.")
-	}
 	s := scanner{data: data, trusted: true}
-	i := 0
-	err := s.array(func() error {
-		start := s.at
-		if err := s.value(); err != nil {
-			return err
-		}
-		i++
-		return visit(i-1, data[start:s.at])
+	return s.whole(param, func() error {
+		return s.eachElement(param, func(i int) error {
+			value, err := s.take()
+			if err != nil {
+				return err
+			}
+			return visit(i, value)
+		})
 	})
-	if _, broken := errors.AsType[*SyntaxError](err); broken {
-		return Invalid(param, "invalid_json", "'"+param+"' is not valid JSON.")
-	}
-	return err
 }
 
 // index returns the name of an element of an array, as errors show it.

@@ -1,21 +1,68 @@
 package dialect
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
-// flush ends what the assistant is saying. What it has only thought leads nowhere.
-func (r *responsesReader) flush() {
-	if m := r.assistant; m != nil && (len(m.Content) > 0 || len(m.ToolCalls) > 0 || m.Refusal != "") {
-		r.r.Messages = append(r.r.Messages, *m)
-	}
-	r.assistant = nil
+// responsesCall is a call that the assistant has made.
+type responsesCall struct {
+	at, name string
+	answered bool
 }
 
-// says returns the message in which the assistant is speaking.
-func (r *responsesReader) says() *ChatMessage {
+// add adds a message to the conversation.
+func (r *responsesReader) add(m ChatMessage, from responsesOrigin) {
+	r.insert(len(r.r.Messages), m, from)
+}
+
+func (r *responsesReader) insert(i int, m ChatMessage, from responsesOrigin) {
+	r.r.Messages = slices.Insert(r.r.Messages, i, m)
+	r.origins = slices.Insert(r.origins, i, from)
+}
+
+// flush ends what the assistant is saying. What it has only thought leads nowhere, unless it is a signature for
+// what it has said before.
+func (r *responsesReader) flush() {
+	m := r.assistant
+	r.assistant = nil
+	if m == nil {
+		return
+	}
+	if len(m.Content) > 0 || len(m.ToolCalls) > 0 || m.Refusal != "" {
+		r.add(*m, r.from)
+		return
+	}
+	if n := len(r.r.Messages); n > 0 && r.r.Messages[n-1].Role == "assistant" {
+		for _, block := range m.ThinkingBlocks {
+			if b, err := readBlock(block); err == nil && carried(&b) {
+				r.r.Messages[n-1].ThinkingBlocks = append(r.r.Messages[n-1].ThinkingBlocks, block)
+			}
+		}
+	}
+}
+
+// says returns the message in which the assistant is speaking, which the item at goes on with.
+func (r *responsesReader) says(at string) *ChatMessage {
 	if r.assistant == nil {
-		r.assistant = &ChatMessage{Role: "assistant"}
+		r.showMedia()
+		r.assistant, r.from = &ChatMessage{Role: "assistant"}, responsesOrigin{item: at}
 	}
 	return r.assistant
+}
+
+// hasSpoken reports whether the assistant has said something and called nothing yet.
+func (r *responsesReader) hasSpoken() bool {
+	m := r.assistant
+	return m != nil && len(m.ToolCalls) == 0 && (len(m.Content) > 0 || m.Refusal != "")
+}
+
+// showMedia has the user show what the results of tools have no place for.
+func (r *responsesReader) showMedia() {
+	if len(r.media) > 0 {
+		r.add(ChatMessage{Role: "user", Content: r.media}, responsesOrigin{item: r.mediaAt})
+		r.media = nil
+	}
 }
 
 // responsesItem is an item of the input, with the members that any kind has.
@@ -64,9 +111,9 @@ func (r *responsesReader) item(i int, value []byte) error {
 	case "reasoning":
 		return r.reasoningItem(&it, at)
 	case "item_reference":
-		return unsupported(at, "'"+at+"' refers to something stored, and nothing is with this model: send the item itself.")
+		return unsupported(at, "refers to something stored, and nothing is with this model: send the item itself.")
 	}
-	return unsupported(at+".type", "'"+at+"' is an item of the type '"+printableWord(it.kind)+"', which this model does not take.")
+	return unsupported(at+".type", "is "+known(it.kind)+", of which this model knows nothing.")
 }
 
 func (r *responsesReader) message(it *responsesItem, at string) error {
@@ -77,13 +124,19 @@ func (r *responsesReader) message(it *responsesItem, at string) error {
 		if err := r.content(&m, it.content, at+".content"); err != nil {
 			return err
 		}
-		r.r.Messages = append(r.r.Messages, m)
+		if it.role == "user" && len(r.media) > 0 {
+			m.Content, m.Text = append(r.media, m.Content...), false
+			r.media = nil
+		}
+		r.add(m, responsesOrigin{item: at})
 		return nil
 	case "assistant":
-		if r.assistant != nil && len(r.assistant.ToolCalls) > 0 {
-			r.flush() // it goes on after its calls
+		if r.hasSpoken() {
+			r.flush() // that was another message
 		}
-		return r.content(r.says(), it.content, at+".content")
+		m := r.says(at)
+		r.from.item = at
+		return r.content(m, it.content, at+".content")
 	}
 	return Invalid(at+".role", "invalid_value", "'"+at+".role' must be user, assistant, system or developer.")
 }
@@ -91,7 +144,7 @@ func (r *responsesReader) message(it *responsesItem, at string) error {
 // content adds what a message says.
 func (r *responsesReader) content(m *ChatMessage, value json.RawMessage, at string) error {
 	if value == nil {
-		return Invalid(at, "missing_required_parameter", "Missing required parameter: '"+at+"'.")
+		return missing(at)
 	}
 	if value[0] == '"' {
 		m.Text = len(m.Content) == 0
@@ -100,8 +153,8 @@ func (r *responsesReader) content(m *ChatMessage, value json.RawMessage, at stri
 	}
 	m.Text = false
 	return eachElement(value, at, func(i int, value []byte) error {
-		part, err := responsesPart(value, index(at, i))
-		if part.Type == "refusal" {
+		part, err := r.part(value, index(at, i))
+		if part.Type == "refusal" && m.Role == "assistant" {
 			m.Refusal += part.said()
 			return err
 		}
@@ -110,131 +163,111 @@ func (r *responsesReader) content(m *ChatMessage, value json.RawMessage, at stri
 	})
 }
 
-// responsesPart reads a part of a content.
-func responsesPart(value []byte, at string) (ChatPart, error) {
-	var p ChatPart
-	var kind, fileID, data, url, name string
-	err := eachMember(value, at, func(member string, value []byte) (err error) {
-		text := func(to *string) { *to, err = readText(value, at+"."+member) }
-		switch member {
-		case "type":
-			text(&kind)
-		case "text", "refusal":
-			if !isNull(value) && value[0] != '"' {
-				return Invalid(at+"."+member, "invalid_type", "'"+at+"."+member+"' must be a string.")
-			}
-			p.Quoted = present(value)
-		case "image_url":
-			text(&p.URL)
-		case "detail":
-			text(&p.Detail)
-		case "file_id":
-			text(&fileID)
-		case "file_data":
-			text(&data)
-		case "file_url":
-			text(&url)
-		case "filename":
-			text(&name)
-		}
-		return err
-	})
-	if err != nil {
-		return p, err
-	}
-	if fileID != "" {
-		return p, unsupported(at+".file_id", "'"+at+".file_id' is a file at OpenAI, which this model cannot read: send it in the request.")
-	}
-	switch kind {
-	case "input_text", "output_text", "text":
-		p.Type = "text"
-	case "refusal":
-		p.Type = "refusal"
-	case "input_image":
-		p.Type = "image_url"
-	case "input_file":
-		return filePart(data, url, name, at)
-	default:
-		return p, unsupported(at+".type", "'"+at+".type' is of a kind that this model does not take.")
-	}
-	return p, nil
-}
-
-// filePart returns a file as chat completions have it. One with a URL is only known to be understood as an image
-// is, by those who can read PDFs so.
-func filePart(data, url, name, at string) (ChatPart, error) {
-	switch {
-	case data == "" && url == "":
-		return ChatPart{}, Invalid(at, "missing_required_parameter", "'"+at+"' needs file_data or file_url.")
-	case data == "":
-		return ChatPart{Type: "image_url", URL: url}, nil
-	}
-	var w writer
-	w.open('{')
-	if name != "" {
-		w.member("filename", name)
-	}
-	w.member("file_data", data)
-	w.close('}')
-	return ChatPart{Type: "file", File: w.b}, nil
-}
-
 func (r *responsesReader) functionCall(it *responsesItem, at string) error {
-	for _, must := range [...][2]string{{"call_id", it.callID}, {"name", it.name}} {
-		if must[1] == "" {
-			return Invalid(at+"."+must[0], "missing_required_parameter", "Missing required parameter: '"+at+"."+must[0]+"'.")
-		}
+	switch {
+	case it.callID == "":
+		return missing(at + ".call_id")
+	case it.name == "":
+		return missing(at + ".name")
+	}
+	if was := r.calls[it.callID]; was != nil && !was.answered {
+		return Invalid(at+".call_id", "invalid_value", "'"+at+".call_id' is that of the call at '"+was.at+"'.")
 	}
 	if r.calls == nil {
-		r.calls = make(map[string]bool)
+		r.calls = make(map[string]*responsesCall)
 	}
-	r.calls[it.callID] = true
-	m := r.says()
+	r.calls[it.callID] = &responsesCall{at: at, name: it.name}
+	r.open++
+	m := r.says(at)
 	m.ToolCalls = append(m.ToolCalls, ChatToolCall{ID: it.callID, Name: it.name, Arguments: it.arguments})
+	r.from.calls = append(r.from.calls, at)
+	if len(m.ToolCalls) == 1 && !r.t.Between {
+		m.ToolCalls[0].ExtraContent = googleExtra(m)
+	}
 	return nil
 }
 
-func (r *responsesReader) functionOutput(it *responsesItem, at string) error {
-	switch {
-	case !r.calls[it.callID]:
-		return Invalid(at+".call_id", "invalid_value", "No tool call found for the function call output at '"+at+"': its function_call must come before it.")
-	case it.output == nil:
-		return Invalid(at+".output", "missing_required_parameter", "Missing required parameter: '"+at+".output'.")
+// googleExtra returns the extra_content that Google's server wants with the first call after what its model has thought.
+func googleExtra(m *ChatMessage) json.RawMessage {
+	signature, _ := signatures(m)
+	if signature == "" {
+		return nil
 	}
+	return json.RawMessage(`{"google":{"thought_signature":` + Quote(signature) + `}}`)
+}
+
+// functionOutput reads the result of a call, which must follow it directly, whatever came between.
+func (r *responsesReader) functionOutput(it *responsesItem, at string) error {
+	call := r.calls[it.callID]
+	switch {
+	case it.callID == "":
+		return missing(at + ".call_id")
+	case call == nil:
+		return Invalid(at+".call_id", "invalid_value", "'"+at+"' is the output of a call that is not there: its function_call must come before it.")
+	case call.answered:
+		return Invalid(at+".call_id", "invalid_value", "'"+at+"' is the output of a call that has one already.")
+	case it.output == nil:
+		return missing(at + ".output")
+	}
+	call.answered = true
+	r.open--
 	r.flush()
 	m := ChatMessage{Role: "tool", ToolCallID: it.callID}
 	if err := r.content(&m, it.output, at+".output"); err != nil {
 		return err
 	}
-	r.r.Messages = append(r.r.Messages, m)
+	if !r.t.Between {
+		var media []ChatPart
+		if m.Content, media = apart(m.Content, call.name); len(media) > 0 {
+			r.media, r.mediaAt = append(r.media, media...), at
+		}
+	}
+	i := len(r.r.Messages)
+	for i > 0 && !slices.ContainsFunc(r.r.Messages[i-1].ToolCalls, func(c ChatToolCall) bool { return c.ID == it.callID }) {
+		i--
+	}
+	for i < len(r.r.Messages) && r.r.Messages[i].Role == "tool" {
+		i++
+	}
+	r.insert(i, m, responsesOrigin{item: at})
 	return nil
+}
+
+// unanswered returns the error for a call without an output, which OpenAI refuses as well.
+func (r *responsesReader) unanswered() error {
+	at := ""
+	for _, call := range r.calls {
+		if !call.answered && (at == "" || len(call.at) < len(at) || len(call.at) == len(at) && call.at < at) {
+			at = call.at
+		}
+	}
+	return Invalid(at, "invalid_value", "There is no output for the call at '"+at+"': a function_call_output with its call_id must follow it.")
 }
 
 // reasoningItem reads what the model has thought before. It can go on with that only if it is its own, which
 // whoever is asked finds out by the signatures.
 func (r *responsesReader) reasoningItem(it *responsesItem, at string) error {
-	if r.assistant != nil && len(r.assistant.ToolCalls) > 0 {
-		r.flush()
+	if r.t.Between && r.hasSpoken() {
+		r.flush() // its place matters to who has signed it
 	}
-	m := r.says()
+	m := r.says(at)
 	m.ThinkingBlocks = append(m.ThinkingBlocks, carriedBlocks(it.encrypted)...)
-	for _, list := range [...]json.RawMessage{it.summary, it.content} {
-		if list == nil || m.ReasoningContent != "" {
-			continue
-		}
-		err := eachElement(list, at+".summary", func(_ int, part []byte) error {
-			return eachMember(part, at+".summary", func(name string, value []byte) (err error) {
-				if name == "text" {
-					var text string
-					text, err = readText(value, at+".summary")
-					m.ReasoningContent += text
-				}
-				return err
-			})
-		})
-		if err != nil {
-			return err
-		}
+	said, name := it.content, ".content" // the reasoning itself goes before a summary of it
+	if said == nil {
+		said, name = it.summary, ".summary"
 	}
-	return nil
+	if said == nil {
+		return nil
+	}
+	return eachElement(said, at+name, func(i int, part []byte) error {
+		at := index(at+name, i)
+		return eachMember(part, at, func(name string, value []byte) error {
+			if name != "text" {
+				return nil
+			}
+			text, err := readText(value, at+".text")
+			m.ReasoningContent += text
+			return err
+		})
+	})
 }

@@ -16,10 +16,10 @@ func responsesToChat(body []byte, t *Target) (*Translation, error) {
 		return nil, err
 	}
 	text, span, adjusted := r.r.append(scratch(len(body)+len(body)/8+512), t)
-	origins := r.origins
+	echo, origins := r.echo, r.origins // copies, so that the rest of r can go
 	tr := &Translation{
 		Body: text, ModelSpan: span, Stream: r.r.Stream, Adjusted: r.adjusted,
-		Answers: newResponsesAnswers(t.Shown, &r.echo), names: responsesNames,
+		Answers: newResponsesAnswers(t.Shown, &echo), names: responsesNames,
 		rename: func(param string) string { return responsesParam(param, origins) },
 	}
 	for _, name := range adjusted {
@@ -34,9 +34,15 @@ var responsesNames = map[string]string{
 	"reasoning_effort": "reasoning.effort", "response_format": "text.format", "verbosity": "text.verbosity",
 }
 
-// responsesParam returns the client's name for what is in a parameter of chat completions. origins are the items of the
-// input from which the messages are.
-func responsesParam(param string, origins []string) string {
+// responsesOrigin is what a message is from, as errors name it: an item, and those with the calls in it.
+type responsesOrigin struct {
+	item  string
+	calls []string
+}
+
+// responsesParam returns the client's name for what is in a parameter of chat completions. origins are those of the
+// messages.
+func responsesParam(param string, origins []responsesOrigin) string {
 	if rest, ok := strings.CutPrefix(param, "response_format.json_schema"); ok {
 		return "text.format" + rest
 	}
@@ -46,20 +52,29 @@ func responsesParam(param string, origins []string) string {
 	if strings.HasPrefix(param, "tools[") {
 		return strings.Replace(param, ".function", "", 1)
 	}
-	rest, ok := strings.CutPrefix(param, "messages[")
-	number, rest, closed := strings.Cut(rest, "]")
-	n, err := strconv.Atoi(number)
-	if !ok || !closed || err != nil || n >= len(origins) {
+	n, rest, ok := cutIndex(param, "messages[")
+	if !ok || n >= len(origins) {
 		return param
 	}
-	origin := origins[n]
-	if !strings.HasPrefix(rest, ".content") || !strings.HasPrefix(origin, "input[") {
-		return origin // calls are items of their own
+	from := origins[n]
+	if call, rest, ok := cutIndex(rest, ".tool_calls["); ok && call < len(from.calls) {
+		return from.calls[call] + strings.TrimPrefix(rest, ".function")
 	}
-	if end := strings.IndexByte(rest, ']'); end >= 0 {
+	if !strings.HasPrefix(rest, ".content") || !strings.HasPrefix(from.item, "input[") {
+		return from.item
+	}
+	if end := strings.IndexByte(rest, ']'); end >= 0 { // parts have other members here
 		rest = rest[:end+1]
 	}
-	return origin + rest
+	return from.item + rest
+}
+
+// cutIndex returns the number of an element that a parameter names after a prefix, and what follows it.
+func cutIndex(param, prefix string) (n int, rest string, ok bool) {
+	rest, ok = strings.CutPrefix(param, prefix)
+	number, rest, closed := strings.Cut(rest, "]")
+	n, err := strconv.Atoi(number)
+	return n, rest, ok && closed && err == nil && n >= 0
 }
 
 // responsesReader reads a request of the Responses API into one of chat completions.
@@ -70,10 +85,10 @@ type responsesReader struct {
 	adjusted []string
 
 	system  *ChatMessage
-	origins []string // what the messages are from, as errors name it
+	origins []responsesOrigin // of the messages
 
-	assistant *ChatMessage // what the assistant is saying: items of several kinds are one message
-	begun     string       // the item with which it has begun to
+	assistant *ChatMessage    // what the assistant is saying: items of several kinds are one message
+	from      responsesOrigin // of that
 	calls     map[string]*responsesCall
 	open      int        // calls that have not been answered
 	media     []ChatPart // of results, which have no place for them with most servers
@@ -84,15 +99,18 @@ type responsesReader struct {
 // not alias the request, which may be gone by then.
 type responsesEcho struct {
 	instructions, maxOutputTokens, maxToolCalls, metadata, parallelToolCalls, promptCacheKey, reasoning, safetyIdentifier,
-	serviceTier, temperature, text, toolChoice, tools, topP, truncation, user json.RawMessage
+	temperature, text, toolChoice, tools, topP, truncation, user json.RawMessage
 }
 
-// echoed returns a value as answers repeat it: in one line, as the events of a stream are.
-func echoed(value []byte) json.RawMessage {
+// echoed returns a value as answers repeat it.
+func echoed(value []byte) json.RawMessage { return bytes.Clone(oneLine(present(value))) }
+
+// oneLine returns JSON in one line, as the events of a stream are.
+func oneLine(value []byte) []byte {
 	if bytes.ContainsAny(value, "\r\n") {
 		return compact(value)
 	}
-	return bytes.Clone(present(value))
+	return value
 }
 
 func (r *responsesReader) adjust(name string) {
@@ -114,13 +132,13 @@ func (r *responsesReader) read(body []byte) error {
 		return err
 	}
 	if r.system != nil {
-		r.add(*r.system, "instructions")
+		r.add(*r.system, responsesOrigin{item: "instructions"})
 	}
 	switch {
 	case input == nil:
 		return missing("input")
 	case input[0] == '"':
-		r.add(ChatMessage{Role: "user", Text: true, Content: []ChatPart{saidPart(input)}}, "input")
+		r.add(ChatMessage{Role: "user", Text: true, Content: []ChatPart{saidPart(input)}}, responsesOrigin{item: "input"})
 		return nil
 	}
 	if err := eachElement(input, "input", r.item); err != nil {
@@ -154,7 +172,7 @@ func (r *responsesReader) member(name string, value []byte) (err error) {
 		if isNull(value) {
 			return nil
 		}
-		return unsupported(name, "'"+name+"' is not available with this model, of which nothing is stored: "+instead+".")
+		return unsupported(name, "is not available with this model, of which nothing is stored: "+instead+".")
 	}
 	switch name {
 	case "model":
@@ -181,7 +199,7 @@ func (r *responsesReader) member(name string, value []byte) (err error) {
 	case "background":
 		var is bool
 		if err = readFlag(value, name, &is); is {
-			err = unsupported(name, "'background' is not available with this model: send the header Prefer: respond-async to have the request queued.")
+			err = unsupported(name, "is not available with this model: send the header Prefer: respond-async to have the request queued.")
 		}
 	case "include":
 		err = r.include(value)
@@ -210,11 +228,10 @@ func (r *responsesReader) scalar(name string, value []byte) (err error) {
 		r.echo.user = echoed(value)
 		r.r.User, err = readText(value, name)
 	case "service_tier":
-		r.echo.serviceTier = echoed(value)
 		r.r.ServiceTier, err = readText(value, name)
 	case "top_logprobs":
 		if !isNull(value) && string(value) != "0" {
-			err = unsupported(name, "'top_logprobs' is not supported with this model.")
+			err = unsupported(name, "is not supported with this model.")
 		}
 	case "safety_identifier":
 		r.echo.safetyIdentifier = echoed(value)
@@ -257,7 +274,7 @@ func (r *responsesReader) include(value []byte) error {
 	}
 	return eachElement(value, "include", func(i int, value []byte) error {
 		if string(unquoted(value)) == "message.output_text.logprobs" {
-			return unsupported(index("include", i), "'message.output_text.logprobs' is not supported with this model.")
+			return unsupported(index("include", i), "asks for logprobs, which are not supported with this model.")
 		}
 		return nil
 	})

@@ -11,9 +11,15 @@ func (r *responsesReader) tools(value []byte) error {
 	w.open('[')
 	partial := false
 	err := eachElement(value, "tools", func(i int, value []byte) error {
-		whole, err := r.tool(&w, index("tools", i), value)
-		partial = partial || !whole
-		return err
+		more, err := r.tool(value, index("tools", i))
+		if err != nil {
+			return err
+		}
+		partial = partial || more != ""
+		value = oneLine(value)
+		w.raw(value[:len(value)-1])
+		w.b = append(append(w.b, more...), '}')
+		return nil
 	})
 	w.close(']')
 	r.echo.tools = w.b
@@ -23,11 +29,9 @@ func (r *responsesReader) tools(value []byte) error {
 	return err
 }
 
-// tool reads a tool, which must be a function, and writes it as it is repeated. It reports whether nothing had to be
-// added.
-func (r *responsesReader) tool(w *writer, at string, value []byte) (whole bool, err error) {
+// tool reads a tool, which must be a function. It returns the members that it lacks.
+func (r *responsesReader) tool(value []byte, at string) (more string, err error) {
 	kind, parameters, strict := "", false, false
-	w.open('{')
 	err = eachMember(value, at, func(name string, value []byte) (err error) {
 		switch name {
 		case "type":
@@ -37,34 +41,26 @@ func (r *responsesReader) tool(w *writer, at string, value []byte) (whole bool, 
 		case "strict":
 			strict = true
 		}
-		w.key(name)
-		w.raw(echoed(value))
-		if isNull(value) {
-			w.b = append(w.b, "null"...)
-		}
 		return err
 	})
-	if !parameters {
-		w.key("parameters")
-		w.literal("null")
-	}
-	if !strict { // which is OpenAI's default here, and not that of chat completions
-		w.key("strict")
-		w.literal("false")
-	}
-	w.close('}')
 	switch {
 	case err != nil:
-		return false, err
+		return "", err
 	case kind == "":
-		return false, missing(at + ".type")
+		return "", missing(at + ".type")
 	case kind != "function":
-		return false, Invalid(at+".type", "unsupported_tool", "'"+at+"' is a tool of the type "+known(kind)+", which this model does not have: it can be given functions only.")
+		return "", Invalid(at+".type", "unsupported_tool", "'"+at+"' is a tool of the type "+known(kind)+", which this model does not have: it can be given functions only.")
+	}
+	if !parameters {
+		more = `,"parameters":null`
+	}
+	if !strict { // what it is with chat completions: OpenAI's default here is another
+		more += `,"strict":false`
 	}
 	var tool ChatTool
 	err = readFunction(value, at, &tool)
 	r.r.Tools = append(r.r.Tools, tool)
-	return parameters && strict, err
+	return more, err
 }
 
 // responsesChoice is a tool_choice that is an object.
@@ -105,7 +101,7 @@ func (r *responsesReader) toolChoice(value []byte) error {
 		r.r.ToolChoice = json.RawMessage(`{"type":"function","function":{"name":` + Quote(c.name) + `}}`)
 		return nil
 	case c.kind != "allowed_tools":
-		return unsupported("tool_choice.type", "'tool_choice.type' must be function or allowed_tools with this model.")
+		return unsupported("tool_choice.type", "must be function or allowed_tools with this model.")
 	}
 	var w writer
 	w.b = append(w.b, `{"type":"allowed_tools","allowed_tools":{"mode":`+Quote(c.mode)+`,"tools":`...)

@@ -9,10 +9,11 @@ import (
 type responsesWriter struct {
 	id, model  string
 	created    int64
+	tier       string // the service_tier, "" for the default one
 	echo       *responsesEcho
 	incomplete string // why the answer is, "" if it is not
 
-	number int // of the next event
+	number int64 // of the next event
 	w      writer
 }
 
@@ -22,14 +23,34 @@ func (w *writer) quoted(text []byte) {
 	w.b = append(append(append(w.b, '"'), text...), '"')
 }
 
+// responsesHead begins an event up to its number.
+func responsesHead(kind string) string {
+	return "event: " + kind + "\ndata: {\"type\":\"" + kind + "\",\"sequence_number\":"
+}
+
+// The heads of what nearly all events are.
+var (
+	textDelta      = responsesHead("response.output_text.delta")
+	refusalDelta   = responsesHead("response.refusal.delta")
+	summaryDelta   = responsesHead("response.reasoning_summary_text.delta")
+	argumentsDelta = responsesHead("response.function_call_arguments.delta")
+)
+
+// delta appends an event that adds text to an item.
+func (o *responsesWriter) delta(dst []byte, head string, where, text []byte, tail string) []byte {
+	dst = append(dst, head...)
+	dst = strconv.AppendInt(dst, o.number, 10)
+	o.number++
+	dst = append(dst, where...)
+	dst = append(dst, `,"delta":"`...)
+	dst = append(dst, text...)
+	return append(append(dst, '"'), tail...)
+}
+
 // event begins an event, which [responsesWriter.close] ends.
 func (o *responsesWriter) event(dst []byte, kind string) *writer {
-	dst = append(append(append(dst, "event: "...), kind...), "\ndata: "...)
-	o.w = writer{b: dst}
-	o.w.open('{')
-	o.w.member("type", kind)
-	o.w.key("sequence_number")
-	o.w.whole(int64(o.number))
+	o.w = writer{b: append(dst, responsesHead(kind)...)}
+	o.w.whole(o.number)
 	o.number++
 	return &o.w
 }
@@ -39,133 +60,140 @@ func (o *responsesWriter) close() []byte {
 	return append(o.w.b, "\n\n"...)
 }
 
+// appendWhere appends what tells an item in an event.
+func (i *responsesOutput) appendWhere(dst []byte) []byte {
+	dst = append(append(append(dst, `,"item_id":"`...), i.itemID...), `","output_index":`...)
+	return strconv.AppendInt(dst, int64(i.place), 10)
+}
+
 // itemEvent begins an event about an item of the output. withID is for those that do not have the item itself.
 func (o *responsesWriter) itemEvent(dst []byte, kind string, item *responsesOutput, withID bool) *writer {
 	w := o.event(dst, kind)
 	if withID {
-		w.member("item_id", item.id)
+		w.b = item.appendWhere(w.b)
+		return w
 	}
 	w.key("output_index")
-	w.whole(int64(item.index))
+	w.whole(int64(item.place))
 	return w
 }
 
-// partIndex returns the place of the part that is open in its message.
-func (i *responsesOutput) partIndex() int64 {
-	if i.part == "refusal" && len(i.text) > 0 {
-		return 1
-	}
-	return 0
-}
+// partIndex returns the place of the last part of a message.
+func (i *responsesOutput) partIndex() int64 { return int64(len(i.parts) - 1) }
 
-// textEvent appends an event about the part that is open.
-func (o *responsesWriter) textEvent(dst []byte, kind string, item *responsesOutput, member string, quoted []byte) []byte {
+// textDone appends the event with the text of the last part of a message.
+func (o *responsesWriter) textDone(dst []byte, item *responsesOutput) []byte {
+	part := &item.parts[item.partIndex()]
+	kind, member := "response.output_text.done", "text"
+	if part.kind == "refusal" {
+		kind, member = "response.refusal.done", "refusal"
+	}
 	w := o.itemEvent(dst, kind, item, true)
 	w.key("content_index")
 	w.whole(item.partIndex())
 	w.key(member)
-	w.raw(quoted)
-	if item.part == "output_text" {
+	w.quoted(part.text)
+	if part.kind == "output_text" {
 		w.key("logprobs")
 		w.literal("[]")
 	}
 	return o.close()
 }
 
-// part appends an event with the part that is open.
+// part appends an event with the last part of a message.
 func (o *responsesWriter) part(dst []byte, kind string, item *responsesOutput) []byte {
 	w := o.itemEvent(dst, kind, item, true)
 	w.key("content_index")
 	w.whole(item.partIndex())
 	w.key("part")
-	text := item.text
-	if item.part == "refusal" {
-		text = item.refusal
-	}
-	writeResponsesPart(w, item.part, text)
+	item.parts[item.partIndex()].write(w)
 	return o.close()
 }
 
-func writeResponsesPart(w *writer, kind string, text []byte) {
+func (p *responsesText) write(w *writer) {
 	w.open('{')
-	w.member("type", kind)
-	if kind == "refusal" {
+	w.member("type", p.kind)
+	if p.kind == "refusal" {
 		w.key("refusal")
-		w.quoted(text)
+		w.quoted(p.text)
 	} else {
-		w.key("text")
-		w.quoted(text)
 		w.key("annotations")
 		w.literal("[]")
 		w.key("logprobs")
 		w.literal("[]")
+		w.key("text")
+		w.quoted(p.text)
 	}
 	w.close('}')
 }
 
-func (o *responsesWriter) summary(dst []byte, kind string, item *responsesOutput, member string, quoted []byte) []byte {
-	w := o.itemEvent(dst, kind, item, true)
-	w.key("summary_index")
-	w.whole(0)
-	w.key(member)
-	w.raw(quoted)
-	return o.close()
-}
-
+// summaryPart appends an event with the summary of reasoning, which has one part.
 func (o *responsesWriter) summaryPart(dst []byte, kind string, item *responsesOutput) []byte {
 	w := o.itemEvent(dst, kind, item, true)
 	w.key("summary_index")
 	w.whole(0)
 	w.key("part")
+	item.writeSummary(w)
+	return o.close()
+}
+
+// summaryDone appends the event with the text of the summary.
+func (o *responsesWriter) summaryDone(dst []byte, item *responsesOutput) []byte {
+	w := o.itemEvent(dst, "response.reasoning_summary_text.done", item, true)
+	w.key("summary_index")
+	w.whole(0)
+	w.key("text")
+	w.quoted(item.text)
+	return o.close()
+}
+
+func (i *responsesOutput) writeSummary(w *writer) {
 	w.open('{')
 	w.member("type", "summary_text")
 	w.key("text")
-	w.quoted(item.text)
+	w.quoted(i.text)
 	w.close('}')
-	return o.close()
+}
+
+// status returns the status of an item, as it is or as it begins.
+func (i *responsesOutput) status(whole bool) string {
+	switch {
+	case !whole:
+		return "in_progress"
+	case i.cut:
+		return "incomplete"
+	}
+	return "completed"
 }
 
 // write writes an item, as it is or as it begins.
 func (i *responsesOutput) write(w *writer, whole bool) {
-	status := "in_progress"
-	if whole {
-		status = "completed"
-	}
-	if whole && i.cut {
-		status = "incomplete"
-	}
 	w.open('{')
-	w.member("id", i.id)
+	w.member("id", i.itemID)
 	w.member("type", i.kind)
 	switch i.kind {
 	case "message":
-		w.member("status", status)
+		w.member("status", i.status(whole))
 		w.member("role", "assistant")
 		w.key("content")
 		w.open('[')
-		if whole && (len(i.text) > 0 || len(i.refusal) == 0) {
-			writeResponsesPart(w, "output_text", i.text)
-		}
-		if whole && len(i.refusal) > 0 {
-			writeResponsesPart(w, "refusal", i.refusal)
+		for p := range i.parts {
+			i.parts[p].write(w)
 		}
 		w.close(']')
 	case "reasoning":
+		w.member("status", i.status(whole))
 		w.key("summary")
 		w.open('[')
-		if whole && len(i.text) > 0 {
-			w.open('{')
-			w.member("type", "summary_text")
-			w.key("text")
-			w.quoted(i.text)
-			w.close('}')
+		if len(i.text) > 0 {
+			i.writeSummary(w)
 		}
 		w.close(']')
-		if whole && len(i.blocks) > 0 {
+		if len(i.blocks) > 0 {
 			w.member("encrypted_content", carrier(i.blocks))
 		}
 	case "function_call":
-		w.member("status", status)
+		w.member("status", i.status(whole))
 		w.member("call_id", i.callID)
 		w.member("name", i.name)
 		w.key("arguments")
@@ -179,7 +207,7 @@ func (i *responsesOutput) write(w *writer, whole bool) {
 }
 
 // response writes the whole response, which repeats the request. OpenAI's defaults stand for what that left out.
-func (o *responsesWriter) response(w *writer, status string, items []*responsesOutput, u *Usage, ended bool) {
+func (o *responsesWriter) response(w *writer, status string, items []*responsesOutput, u *Usage) {
 	e := o.echo
 	or := func(name string, value json.RawMessage, missing string) {
 		w.key(name)
@@ -195,8 +223,8 @@ func (o *responsesWriter) response(w *writer, status string, items []*responsesO
 	w.key("created_at")
 	w.whole(o.created)
 	w.member("status", status)
-	w.b = append(w.b, `,"background":false,"error":null`...)
-	if ended && status == "incomplete" {
+	w.b = append(w.b, `,"background":false,"access_programs":{"cyber":"standard"},"error":null`...)
+	if status == "incomplete" {
 		or("incomplete_details", json.RawMessage(`{"reason":`+Quote(o.incomplete)+`}`), "")
 	} else {
 		or("incomplete_details", nil, "null")
@@ -217,7 +245,9 @@ func (o *responsesWriter) response(w *writer, status string, items []*responsesO
 	or("prompt_cache_key", e.promptCacheKey, "null")
 	or("reasoning", e.reasoning, `{"effort":null,"summary":null}`)
 	or("safety_identifier", e.safetyIdentifier, "null")
-	w.b = append(w.b, `,"service_tier":"default","store":false`...)
+	w.key("service_tier")
+	w.text(o.serviceTier())
+	w.b = append(w.b, `,"store":false`...)
 	or("temperature", e.temperature, "1")
 	or("text", e.text, `{"format":{"type":"text"}}`)
 	or("tool_choice", e.toolChoice, `"auto"`)
@@ -233,6 +263,15 @@ func (o *responsesWriter) response(w *writer, status string, items []*responsesO
 	}
 	or("user", e.user, "null")
 	w.close('}')
+}
+
+// serviceTier returns the one that the provider has named, in OpenAI's words.
+func (o *responsesWriter) serviceTier() string {
+	switch o.tier {
+	case "auto", "default", "flex", "scale", "priority":
+		return o.tier
+	}
+	return "default"
 }
 
 func appendResponsesUsage(dst []byte, u *Usage) []byte {

@@ -152,6 +152,8 @@ func (s *requestScanner) partMember(key []byte) error {
 			s.request.Vision = true
 		case "input_audio":
 			s.request.Audio = true
+		case "thinking":
+			s.request.Thought = true
 		}
 		return nil
 	case "image_url", "input_audio", "file", "file_data", "source", "result": // the last of an image_generation_call

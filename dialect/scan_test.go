@@ -370,3 +370,17 @@ func checkNeeds(t *testing.T, choices []byte) (got needs, ok bool) {
 	}
 	return got, true
 }
+
+func TestScanOpenAITellsOfThinking(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]bool{
+		`{"thinking":{"type":"enabled"},"messages":[{"role":"user","content":"\"type\":\"thinking\""}]}`: false,
+		`{"messages":[{"role":"assistant","content":[{"type":"text","text":"thinking"}]}]}`:              false,
+		`{"messages":[{"role":"assistant","content":[{"thinking":"","type":"thinking"}]}]}`:              true,
+		`{"messages":[{"role":"assistant","content":[{"type":"t\u0068inking"}]}]}`:                       true,
+	} {
+		if r, err := ScanOpenAI([]byte(body)); err != nil || r.Thought != want {
+			t.Errorf("%s: %v, error %v", body, r.Thought, err)
+		}
+	}
+}

@@ -113,16 +113,17 @@ func codeUnit(text []byte) (r rune, rest []byte) {
 	return rune(n), text[6:]
 }
 
-// isBlank reports whether a string, passed as JSON, is of nothing but space.
+// isBlank reports whether a string, passed as JSON, is of nothing but space. Most are decided by their first letter.
 func isBlank(quoted json.RawMessage) bool {
-	text := quoted
-	if bytes.IndexByte(quoted, '\\') >= 0 {
-		if first := quoted[1]; first != '\\' && first != ' ' && first < utf8.RuneSelf {
-			return false // most are decided by their first letter
-		}
-		text = unquoted(quoted)
-	} else if len(quoted) >= 2 {
-		text = quoted[1 : len(quoted)-1]
+	if len(quoted) < 2 {
+		return true
 	}
-	return len(bytes.TrimSpace(text)) == 0
+	text := bytes.TrimSpace(quoted[1 : len(quoted)-1])
+	switch {
+	case len(text) == 0:
+		return true
+	case text[0] != '\\':
+		return false
+	}
+	return len(bytes.TrimSpace(unquoted(quoted))) == 0
 }

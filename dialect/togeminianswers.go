@@ -103,9 +103,9 @@ func (a *geminiAnswers) Whole(dst, body []byte) ([]byte, error) {
 			}
 		}
 		if len(m.thinking) > 0 { // the thoughts belong to the first signature
-			m.thinking[0] = signedBlock(nil, appendJSON(nil, m.reasoning), m.thinking[0])
+			m.thinking[0] = signedBlock(appendJSON(nil, m.reasoning), m.thinking[0])
 			for k, signature := range m.thinking[1:] {
-				m.thinking[k+1] = signedBlock(nil, []byte(`""`), signature)
+				m.thinking[k+1] = signedBlock([]byte(`""`), signature)
 			}
 		}
 		m.finish = geminiReason(c.finish, len(m.tools))
@@ -153,10 +153,10 @@ func (p *geminiPart) marked(dst []byte) []byte {
 	return append(dst, p.signature[1:]...)
 }
 
-// signedBlock appends a block of thinking of Anthropic's kind. Both texts are passed as JSON.
-func signedBlock(dst, thinking, signature []byte) []byte {
-	dst = append(append(dst, `{"type":"thinking","thinking":`...), thinking...)
-	return append(append(append(dst, `,"signature":`...), signature...), '}')
+// signedBlock returns a block of thinking of Anthropic's kind. Both texts are passed as JSON.
+func signedBlock(thinking, signature []byte) []byte {
+	block := append([]byte(`{"type":"thinking","thinking":`), thinking...)
+	return append(append(append(block, `,"signature":`...), signature...), '}')
 }
 
 // toolCall returns a call. Older models have no IDs for them.
@@ -254,7 +254,7 @@ func (a *geminiAnswers) part(dst []byte, p *geminiPart) ([]byte, error) {
 // sign appends the event with a part's signature, if it has one.
 func (a *geminiAnswers) sign(dst []byte, p *geminiPart) []byte {
 	if signature := p.marked(nil); signature != nil {
-		return a.out.thinkingBlock(dst, signedBlock(nil, []byte(`""`), signature))
+		return a.out.thinkingBlock(dst, signedBlock([]byte(`""`), signature))
 	}
 	return dst
 }

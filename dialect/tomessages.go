@@ -16,7 +16,8 @@ func chatToMessages(body []byte, t *Target) (*Translation, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &messagesMaker{r: r, t: t, model: claudeOf(t.Model), blocks: writer{b: scratch(len(body))}}
+	m := &messagesMaker{r: r, t: t, model: claudeOf(t.Model), blocks: writer{b: scratch(0)}}
+	m.w.b = scratch(len(body) + 1024)
 	defer func() { Recycle(m.blocks.b) }() // its blocks are in the body by then
 	if err := m.make(); err != nil {
 		return nil, err
@@ -110,7 +111,7 @@ const notSupported = "is not supported by this model."
 
 // jsonObject is what the system says for response_format json_object, which Anthropic has nothing of. The prompt speaks of
 // JSON already, as OpenAI demands that.
-const jsonObject = `{"type":"text","text":"Answer with one valid JSON object and nothing else, without a code fence."}`
+const jsonObject = `"Answer with one valid JSON object and nothing else, without a code fence."`
 
 // responseFormat has the answer follow a schema, in the way that the model has for it.
 func (m *messagesMaker) responseFormat() error {
@@ -125,7 +126,7 @@ func (m *messagesMaker) responseFormat() error {
 		return nil
 	case kind == "json_object":
 		m.adjust("response_format")
-		m.system = append(m.system, block{json: []byte(jsonObject)})
+		m.system = append(m.system, textBlock(json.RawMessage(jsonObject), nil))
 		return nil
 	case kind != "json_schema":
 		return Invalid("response_format.type", "invalid_value", "'response_format.type' must be text, json_object or json_schema.")
@@ -170,7 +171,6 @@ func (m *messagesMaker) freeName(name string) string {
 
 func (m *messagesMaker) write() error {
 	w := &m.w
-	w.b = scratch(len(m.blocks.b) + 1024)
 	w.open('{')
 	w.key("model")
 	start := len(w.b)
@@ -180,7 +180,7 @@ func (m *messagesMaker) write() error {
 	w.whole(m.limit)
 	if len(m.system) > 0 {
 		w.key("system")
-		m.writeBlocks(m.system)
+		w.blocks(m.system)
 	}
 	m.writeTurns()
 	if err := m.writeTools(); err != nil {

@@ -186,7 +186,7 @@ func TestChatToMessagesParameters(t *testing.T) {
 		{"what there is no counterpart for", asked + `,"n":1,"logprobs":false,"top_logprobs":0,"modalities":["text"],"seed":1,"frequency_penalty":0.1,"presence_penalty":0.1,"logit_bias":{},"prediction":{},"safety_identifier":"s","prompt_cache_key":"k","store":true,"metadata":{"a":"b"},"made_up":null`,
 			askedAs, []string{"seed", "frequency_penalty", "presence_penalty", "logit_bias", "prediction", "safety_identifier", "prompt_cache_key", "store", "metadata"}},
 		{"text", asked + `,"response_format":{"type":"text"}`, askedAs, nil},
-		{"json_object", asked + `,"response_format":{"type":"json_object"}`, `"system":[` + jsonObject + `],` + askedAs, []string{"response_format"}},
+		{"json_object", asked + `,"response_format":{"type":"json_object"}`, `"system":[{"type":"text","text":` + jsonObject + `}],` + askedAs, []string{"response_format"}},
 		{"a schema, of a model that has to call a tool", asked + `,` + schemaF, askedAs + `,"tools":[{"name":"json","description":"Give the answer through this tool.","input_schema":` + schemaAs + `}],"tool_choice":{"type":"tool","name":"json","disable_parallel_tool_use":true}`, nil},
 		{"a schema beside tools", asked + `,"tools":[{"type":"function","function":{"name":"json"}}],` + schemaF,
 			askedAs + `,"tools":[{"name":"json","input_schema":{"type":"object","properties":{}}},{"name":"json_answer","description":"Give the answer through this tool.","input_schema":` + schemaAs + `}],"tool_choice":{"type":"any"}`, nil},

@@ -6,12 +6,14 @@ import (
 	"strings"
 )
 
-// block is a block of content.
+// block is a block of content, in the parts that it is written of.
 type block struct {
-	json  []byte
-	text  bool
-	blank bool // it is a text of nothing but space
-	cache bool // it has a cache_control of its own, or can have none
+	head  []byte          // the object up to its end
+	text  json.RawMessage // what ends head, if it is a string of the request, which may be long
+	cache json.RawMessage // cache_control
+
+	blank   bool // it is a text of nothing but space
+	thought bool // it is thinking, which has no cache_control
 }
 
 // turn is what one side says until the other does. Anthropic wants the results of tools first.
@@ -30,19 +32,13 @@ func (m *messagesMaker) begin() int {
 
 // end ends the block that was begun at start.
 func (m *messagesMaker) end(start int, cache json.RawMessage) block {
-	m.blocks.optional("cache_control", cache)
-	m.blocks.close('}')
-	return block{json: m.blocks.b[start:len(m.blocks.b):len(m.blocks.b)], cache: cache != nil}
+	return block{head: m.blocks.b[start:len(m.blocks.b):len(m.blocks.b)], cache: cache}
 }
 
 // mark gives the last of the blocks the cache_control of their message.
 func mark(blocks []block, cache json.RawMessage) {
-	if n := len(blocks) - 1; n >= 0 && cache != nil && !blocks[n].cache {
-		whole := blocks[n].json
-		w := writer{b: append(make([]byte, 0, len(whole)+len(cache)+20), whole[:len(whole)-1]...), comma: true}
-		w.optional("cache_control", cache)
-		w.close('}')
-		blocks[n].json, blocks[n].cache = w.b, true
+	if n := len(blocks) - 1; n >= 0 && blocks[n].cache == nil && !blocks[n].thought {
+		blocks[n].cache = cache
 	}
 }
 
@@ -118,12 +114,12 @@ func (m *messagesMaker) assistantMessage(msg *ChatMessage, said []block, at stri
 	var blocks []block
 	for _, b := range msg.ThinkingBlocks {
 		if signed(b) {
-			blocks = append(blocks, block{json: b, cache: true})
+			blocks = append(blocks, block{head: b[:len(b)-1], thought: true})
 		}
 	}
 	blocks = append(blocks, said...)
 	if msg.Refusal != "" && len(said) == 0 {
-		blocks = append(blocks, m.textBlock(appendJSON(nil, msg.Refusal), nil))
+		blocks = append(blocks, textBlock(appendJSON(nil, msg.Refusal), nil))
 	}
 	for i := range msg.ToolCalls {
 		b, err := m.toolUse(&msg.ToolCalls[i], at, i)
@@ -220,11 +216,7 @@ func (m *messagesMaker) toolResult(msg *ChatMessage, said []block) block {
 	if msg.Text {
 		w.raw(msg.Content[0].Quoted)
 	} else {
-		w.open('[')
-		for _, b := range said {
-			w.raw(b.json)
-		}
-		w.close(']')
+		w.blocks(said)
 	}
 	for _, extra := range msg.Extra {
 		if extra.Name == "is_error" && string(extra.Value) == "true" { // an extension
@@ -270,7 +262,7 @@ func (m *messagesMaker) content(msg *ChatMessage, at string) (blocks []block, er
 
 func (m *messagesMaker) part(p *ChatPart, at string, i int) (block, error) {
 	if p.Type == "text" || p.Type == "refusal" {
-		return m.textBlock(p.Quoted, p.CacheControl), nil
+		return textBlock(p.Quoted, p.CacheControl), nil
 	}
 	at = index(at+".content", i)
 	switch p.Type {
@@ -284,13 +276,10 @@ func (m *messagesMaker) part(p *ChatPart, at string, i int) (block, error) {
 	return block{}, Invalid(at+".type", "unsupported_parameter", "'"+at+".type' is of a kind that this model does not take.")
 }
 
-func (m *messagesMaker) textBlock(quoted, cache json.RawMessage) block {
-	start := m.begin()
-	m.blocks.literal(`{"type":"text","text":`)
-	m.blocks.b = append(m.blocks.b, quoted...)
-	b := m.end(start, cache)
-	b.text, b.blank = true, isBlank(quoted)
-	return b
+var textHead = []byte(`{"type":"text","text":`)
+
+func textBlock(quoted, cache json.RawMessage) block {
+	return block{head: textHead, text: quoted, cache: cache, blank: isBlank(quoted)}
 }
 
 func (m *messagesMaker) writeTurns() {
@@ -301,18 +290,22 @@ func (m *messagesMaker) writeTurns() {
 		m.w.open('{')
 		m.w.member("role", t.role)
 		m.w.key("content")
-		m.writeBlocks(append(t.results, t.said...))
+		m.w.blocks(append(t.results, t.said...))
 		m.w.close('}')
 	}
 	m.w.close(']')
 }
 
-func (m *messagesMaker) writeBlocks(blocks []block) {
-	m.w.open('[')
-	for _, b := range blocks {
-		m.w.raw(b.json)
+func (w *writer) blocks(blocks []block) {
+	w.open('[')
+	for i := range blocks {
+		b := &blocks[i]
+		w.raw(b.head)
+		w.b = append(w.b, b.text...)
+		w.optional("cache_control", b.cache)
+		w.close('}')
 	}
-	m.w.close(']')
+	w.close(']')
 }
 
 // unfinishedWithoutThinking reports whether the model is to go on with a turn in which it has called tools and that has
@@ -322,5 +315,5 @@ func (m *messagesMaker) unfinishedWithoutThinking() bool {
 	if last < 0 || m.turns[last].role != "assistant" || len(m.turns[last+1].results) == 0 {
 		return false
 	}
-	return !signed(m.turns[last].said[0].json)
+	return !m.turns[last].said[0].thought
 }

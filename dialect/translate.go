@@ -62,8 +62,10 @@ type Translation struct {
 	// Answers translates what comes back.
 	Answers Answers
 
-	// names are the client's for parameters of the request that it was translated to.
-	names map[string]string
+	// names are the client's for parameters of the request that it was translated to, and rename
+	// returns it for any other. Either may be nil.
+	names  map[string]string
+	rename func(param string) string
 }
 
 // clientName returns the client's name for a parameter of the request that it was translated to.
@@ -71,17 +73,20 @@ func (t *Translation) clientName(name string) string {
 	if own := t.names[name]; own != "" {
 		return own
 	}
+	if t.rename != nil {
+		return t.rename(name)
+	}
 	return name
 }
 
 // clientError returns an error about the request that it was translated to as one about the client's.
 func (t *Translation) clientError(err error) error {
 	told, ok := errors.AsType[*Error](err)
-	if !ok || t.names[told.Param] == "" {
+	if !ok || told.Param == "" || t.clientName(told.Param) == told.Param {
 		return err
 	}
 	own := *told
-	own.Param = t.names[told.Param]
+	own.Param = t.clientName(told.Param)
 	own.Message = strings.ReplaceAll(told.Message, "'"+told.Param+"'", "'"+own.Param+"'")
 	return &own
 }

@@ -23,7 +23,7 @@ func Scan(api dialect.API, r *provider.Request) *dialect.Error {
 		return bad
 	}
 	r.Model, r.ModelSpan = scan.Model, scan.ModelSpan
-	r.Stream = scan.Stream
+	r.Stream, r.Thought = scan.Stream, scan.Thought
 	if r.Stream && !scan.IncludeUsage && r.Model != "" && (api == dialect.Chat || api == dialect.Completions) {
 		at, text := dialect.AskForUsage(body, scan.ModelSpan, scan.StreamOptions)
 		r.AskUsage = provider.Edit{Span: at, New: text}

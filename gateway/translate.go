@@ -80,6 +80,7 @@ func (t *attempt) translate() error {
 	translated.Body = provider.NewBody(translation.Body, dialect.Recycle)
 	translated.ModelSpan, translated.AskUsage = translation.ModelSpan, provider.Edit{}
 	translated.Model, translated.Stream = model, translation.Stream
+	translated.Thought = false // what is foreign to the model is not translated
 	t.r, t.translation = &translated, translation
 	return nil
 }

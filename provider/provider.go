@@ -43,6 +43,9 @@ type Request struct {
 	// Needs is what the call asks of a model.
 	Needs Needs
 
+	// Thought is whether Body is as the client sent it and has thinking of a model, which may be another's.
+	Thought bool
+
 	// Body is the client's JSON body held whole, nil when there is none or
 	// when Upload carries it.
 	Body *Body

@@ -56,11 +56,11 @@ func (e *Embedded) Provision(caddy.Context) error {
 			return fmt.Errorf("path: %w", err)
 		}
 	}
-	path, err := canonical(path)
+	resolved, err := canonical(path)
 	if err != nil {
-		return fmt.Errorf("path: %w", err)
+		return fmt.Errorf("path %s: %w", path, err)
 	}
-	e.path = path
+	e.path = resolved
 	return nil
 }
 

@@ -142,7 +142,7 @@ func (p *Provider) NewRequest(ctx context.Context, r *provider.Request, t provid
 		header["X-Api-Key"] = []string{t.Credential}
 	}
 	edits := r.Edits(t, false)
-	if r.API.Anthropic() && r.Body != nil {
+	if r.Thought && r.API.Anthropic() && r.Body != nil {
 		edits = withoutForeign(r.Body.Bytes(), edits)
 	}
 	return p.Request(ctx, r, t, httpapi.Join(p.Base(), r), header, edits), nil

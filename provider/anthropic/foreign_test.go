@@ -21,7 +21,7 @@ func TestThinkingOfOthersIsLeftOut(t *testing.T) {
 		text := strings.ReplaceAll(order, `"M"`, `"smart"`)
 		at := strings.Index(text, `"smart"`)
 		r := &provider.Request{
-			API: dialect.Messages, Method: http.MethodPost, Path: "/v1/messages", Model: "smart",
+			API: dialect.Messages, Method: http.MethodPost, Path: "/v1/messages", Model: "smart", Thought: true,
 			Body: provider.NewBody([]byte(text), nil), ModelSpan: provider.Span{Start: at, End: at + len(`"smart"`)},
 		}
 		req, err := load(t, `{}`).NewRequest(t.Context(), r, provider.Target{Model: "claude"})

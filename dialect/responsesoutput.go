@@ -1,0 +1,290 @@
+package dialect
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// responsesOutput is an item of the output. Texts are JSON without its quotes.
+type responsesOutput struct {
+	callMark            // of a call
+	kind, itemID string // message, reasoning or function_call
+	place        int    // in the output
+	text         []byte // of reasoning, or a call's arguments
+	parts        []responsesText
+	blocks       []json.RawMessage // that reasoning carries
+	sealed       int               // how much of the text they are the signatures of
+	google       bool              // and one of them of a call, by Gemini
+	callID       string            // as the client knows it
+	extra        json.RawMessage   // of a call, until the client has been told of it
+	where        []byte            // what its deltas have between their number and the text
+	told         bool              // the client knows of it
+	complete     bool              // nothing is added any more, and the client knows
+	cut          bool              // the answer was cut off in it
+}
+
+// responsesText is a part of a message.
+type responsesText struct {
+	kind string // output_text or refusal
+	text []byte
+	done bool
+}
+
+var errItems = unreadable("The provider's answer has too many parts.")
+
+// item returns the item of a kind that goes on, beginning it if another one does.
+func (a *responsesAnswers) item(dst []byte, kind, prefix string) ([]byte, *responsesOutput, error) {
+	if a.open != nil && a.open.kind == kind {
+		return dst, a.open, nil
+	}
+	item := &responsesOutput{kind: kind, itemID: prefix + randomID()}
+	dst, err := a.tell(dst, item)
+	a.open = item
+	return dst, item, err
+}
+
+// tell tells the client of an item, and that those before it are complete which are. Calls may go on beside others.
+func (a *responsesAnswers) tell(dst []byte, item *responsesOutput) ([]byte, error) {
+	if len(a.items) == maxCalls {
+		return dst, errItems
+	}
+	for _, before := range a.items {
+		if before.kind != "function_call" || before.args.done {
+			dst = a.close(dst, before)
+		}
+	}
+	a.open = nil
+	item.told, item.place = true, len(a.items)
+	a.items = append(a.items, item)
+	w := a.out.itemEvent(dst, "response.output_item.added", item, false)
+	w.key("item")
+	item.write(w, false)
+	return a.out.close(), nil
+}
+
+// reason adds to the reasoning.
+func (a *responsesAnswers) reason(dst, text []byte) ([]byte, error) {
+	if err := a.grow(text); err != nil {
+		return dst, err
+	}
+	dst, item, err := a.item(dst, "reasoning", "rs_")
+	if err != nil {
+		return dst, err
+	}
+	if len(item.text) == 0 {
+		dst = a.out.summaryPart(dst, "response.reasoning_summary_part.added", item)
+		item.where = append(item.appendWhere(item.where[:0]), `,"summary_index":0`...)
+	}
+	item.text = append(item.text, text...)
+	return a.out.delta(dst, summaryDelta, item.where, text, "}\n\n"), nil
+}
+
+// sign keeps a thinking block, for the model that has thought it to be given back. said is whether the same event has
+// told its text.
+func (a *responsesAnswers) sign(dst []byte, block json.RawMessage, said bool) ([]byte, error) {
+	b, err := readBlock(block)
+	if err != nil || b.kind != "thinking" && b.kind != "redacted_thinking" {
+		return dst, nil
+	}
+	signed := b.kind == "redacted_thinking" || hasText(b.signature)
+	if hasText(b.thinking) && !said && !(signed && a.open.unsigned()) {
+		if dst, err = a.reason(dst, inner(b.thinking)); err != nil {
+			return dst, err
+		}
+	}
+	if !signed { // nobody takes it back
+		return dst, nil
+	}
+	if err := a.grow(block); err != nil {
+		return dst, err
+	}
+	dst, item, err := a.item(dst, "reasoning", "rs_")
+	if err != nil {
+		return dst, err
+	}
+	if b.kind == "thinking" && !hasText(b.thinking) && !carried(&b) && item.unsigned() { // a signature of what has been told
+		block = signedBlock(quote(item.text[item.sealed:]), b.signature)
+	}
+	item.sealed = len(item.text)
+	item.blocks = append(item.blocks, bytes.Clone(oneLine(block)))
+	mark := string(unquoted(b.signature))
+	item.google = item.google || strings.HasPrefix(mark, callSignature) && !strings.HasPrefix(mark, textSignature)
+	return dst, nil
+}
+
+// unsigned reports whether it is reasoning that no signature has come for yet.
+func (i *responsesOutput) unsigned() bool {
+	return i != nil && i.kind == "reasoning" && len(i.text) > i.sealed
+}
+
+func quote(text []byte) []byte { return append(append([]byte{'"'}, text...), '"') }
+
+// say adds to a part of a message: its text or its refusal.
+func (a *responsesAnswers) say(dst []byte, kind string, text []byte) ([]byte, error) {
+	if err := a.grow(text); err != nil {
+		return dst, err
+	}
+	dst, item, err := a.item(dst, "message", "msg_")
+	if err != nil {
+		return dst, err
+	}
+	n := len(item.parts)
+	if n == 0 || item.parts[n-1].kind != kind {
+		if n == maxCalls {
+			return dst, errItems
+		}
+		dst = a.closePart(dst, item)
+		item.parts = append(item.parts, responsesText{kind: kind})
+		dst = a.out.part(dst, "response.content_part.added", item)
+		item.where = append(item.appendWhere(item.where[:0]), `,"content_index":`...)
+		item.where = strconv.AppendInt(item.where, item.partIndex(), 10)
+	}
+	if len(text) == 0 {
+		return dst, nil
+	}
+	part := &item.parts[len(item.parts)-1]
+	part.text = append(part.text, text...)
+	if kind == "refusal" {
+		return a.out.delta(dst, refusalDelta, item.where, text, "}\n\n"), nil
+	}
+	return a.out.delta(dst, textDelta, item.where, text, `,"logprobs":[]}`+"\n\n"), nil
+}
+
+// call adds to a call, or begins one. The client is told once the name is known.
+func (a *responsesAnswers) call(dst []byte, d *ChatToolDelta) ([]byte, error) {
+	item := a.callOf(d)
+	if item == nil {
+		if len(a.calls) == maxCalls {
+			return dst, errItems
+		}
+		item = &responsesOutput{kind: "function_call", itemID: "fc_" + randomID(), callMark: callMark{index: d.Index, id: d.ID}}
+		a.calls = append(a.calls, item)
+	}
+	if item.name == "" {
+		item.name = d.Name
+	}
+	if item.id == "" {
+		item.id = d.ID
+	}
+	if item.extra == nil && len(d.ExtraContent) > 0 && !item.told {
+		item.extra = append(item.extra, d.ExtraContent...)
+	}
+	var err error
+	if item.name != "" && !item.told {
+		if dst, err = a.tellCall(dst, item); err != nil {
+			return dst, err
+		}
+	}
+	if d.Arguments == "" || item.complete {
+		return dst, nil
+	}
+	item.args.read(d.Arguments)
+	quoted := []byte(d.ArgumentsJSON)
+	if quoted == nil {
+		quoted = appendJSON(nil, d.Arguments)
+	}
+	if err := a.grow(quoted); err != nil {
+		return dst, err
+	}
+	return a.addArguments(dst, item, inner(quoted)), nil
+}
+
+// callOf returns the call that an event adds to, nil if it begins one.
+func (a *responsesAnswers) callOf(d *ChatToolDelta) *responsesOutput {
+	for _, item := range slices.Backward(a.calls) {
+		if is, known := item.is(d); known {
+			if is {
+				return item
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// tellCall tells the client of a call and of the arguments that have come before its name.
+func (a *responsesAnswers) tellCall(dst []byte, item *responsesOutput) ([]byte, error) {
+	if signature := googleSignature(item.extra); signature != "" && !a.signed() {
+		var err error
+		block := signedBlock([]byte(`""`), appendJSON(nil, geminiSignature+signature))
+		if dst, err = a.sign(dst, block, false); err != nil {
+			return dst, err
+		}
+	}
+	item.extra = nil
+	if item.callID = item.id; item.id == "" || a.taken(item) {
+		item.callID = "call_" + randomID()
+	}
+	dst, err := a.tell(dst, item)
+	if err != nil {
+		return dst, err
+	}
+	item.where = item.appendWhere(item.where[:0])
+	held := item.text
+	item.text = nil
+	if len(held) > 0 {
+		dst = a.addArguments(dst, item, held)
+	}
+	return dst, nil
+}
+
+// signed reports whether the calls to come have Google's signature already: of parallel calls, and of those before, the first
+// has it.
+func (a *responsesAnswers) signed() bool {
+	return slices.ContainsFunc(a.items, func(i *responsesOutput) bool { return i.google || i.kind == "function_call" })
+}
+
+// taken reports whether another call has the same ID.
+func (a *responsesAnswers) taken(item *responsesOutput) bool {
+	return slices.ContainsFunc(a.items, func(other *responsesOutput) bool { return other.callID == item.id })
+}
+
+// addArguments adds to a call's arguments.
+func (a *responsesAnswers) addArguments(dst []byte, item *responsesOutput, text []byte) []byte {
+	item.text = append(item.text, text...)
+	if !item.told {
+		return dst
+	}
+	return a.out.delta(dst, argumentsDelta, item.where, text, "}\n\n")
+}
+
+// closePart ends the part of a message that is open.
+func (a *responsesAnswers) closePart(dst []byte, item *responsesOutput) []byte {
+	n := len(item.parts)
+	if n == 0 || item.parts[n-1].done {
+		return dst
+	}
+	item.parts[n-1].done = true
+	dst = a.out.textDone(dst, item)
+	return a.out.part(dst, "response.content_part.done", item)
+}
+
+// close ends an item.
+func (a *responsesAnswers) close(dst []byte, item *responsesOutput) []byte {
+	if item.complete {
+		return dst
+	}
+	item.complete = true
+	switch item.kind {
+	case "message":
+		dst = a.closePart(dst, item)
+	case "reasoning":
+		if len(item.text) > 0 {
+			dst = a.out.summaryDone(dst, item)
+			dst = a.out.summaryPart(dst, "response.reasoning_summary_part.done", item)
+		}
+	case "function_call":
+		w := a.out.itemEvent(dst, "response.function_call_arguments.done", item, true)
+		w.member("name", item.name)
+		w.key("arguments")
+		w.quoted(item.text)
+		dst = a.out.close()
+	}
+	w := a.out.itemEvent(dst, "response.output_item.done", item, false)
+	w.key("item")
+	item.write(w, true)
+	return a.out.close()
+}
