@@ -19,11 +19,16 @@ type mode string
 const (
 	reverseProxy mode = "reverse_proxy" // what the others are compared with
 	runestone    mode = "runestone"
+	observed     mode = "observed"   // runestone, with all telemetry on
 	translated   mode = "translated" // runestone, asking the upstream through Anthropic's API
 	direct       mode = "direct"     // nothing
+
+	// observedProxy is reverse_proxy with as much of that as Caddy itself does: it shows what of the
+	// cost is not the gateway's.
+	observedProxy mode = "observed_proxy"
 )
 
-var allModes = []mode{reverseProxy, runestone, translated, direct}
+var allModes = []mode{reverseProxy, runestone, observed, translated, direct, observedProxy}
 
 const (
 	// startAttempts: a free port can be taken before the gateway binds it.
@@ -82,7 +87,12 @@ func (r *runner) tryGateway(ctx context.Context, m mode, upstreamAddr string, wi
 		admin = g.admin
 	}
 	config := filepath.Join(r.dir, "Caddyfile")
-	if err := os.WriteFile(config, []byte(caddyfile(m, ports[0], admin, upstreamAddr)), 0o600); err != nil {
+	var p parts
+	var env []string
+	if m == observed || m == observedProxy {
+		p, env = r.observed()
+	}
+	if err := os.WriteFile(config, []byte(caddyfile(m, ports[0], admin, upstreamAddr, p)), 0o600); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(r.binary, "run", "--config", config, "--adapter", "caddyfile")
@@ -90,6 +100,7 @@ func (r *runner) tryGateway(ctx context.Context, m mode, upstreamAddr string, wi
 	// out; only Caddy's files are kept out of the user's directories.
 	home := filepath.Join(r.dir, "home") // not beside the binary, which has the name of Caddy's data directory
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home)
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Dir = r.dir
 	if g.process, err = start(ctx, string(m), cmd); err != nil {
 		return nil, err
@@ -143,32 +154,32 @@ func freePorts(n int) ([]int, error) {
 	return ports, nil
 }
 
-// caddyfile differs between the modes in nothing but the handler.
-func caddyfile(m mode, port int, admin, upstreamAddr string) string {
-	var app, handler string
-	switch m {
-	case runestone, translated:
-		adapter, version := "openai", "/v1"
-		if m == translated {
-			adapter, version = "anthropic", ""
-		}
-		app = fmt.Sprintf(`
-	runestone {
-		provider up %s {
-			base_url http://%s%s
-			api_key sk-bench
-		}
-	}`, adapter, upstreamAddr, version)
-		handler = `
-	runestone`
-	default:
-		handler = fmt.Sprintf(`
+// parts are what a mode puts into the configuration.
+type parts struct{ global, app, site, more string }
+
+// caddyfile differs between the modes in nothing but the handler, and what is around it.
+func caddyfile(m mode, port int, admin, upstreamAddr string, p parts) string {
+	handler := fmt.Sprintf(`
 	reverse_proxy %s {
 		flush_interval -1
 		transport http {
 			keepalive_idle_conns_per_host 512
 		}
 	}`, upstreamAddr)
+	if m != reverseProxy && m != observedProxy {
+		adapter, version := "openai", "/v1"
+		if m == translated {
+			adapter, version = "anthropic", ""
+		}
+		p.global += fmt.Sprintf(`
+	runestone {
+		provider up %s {
+			base_url http://%s%s
+			api_key sk-bench
+		}%s
+	}`, adapter, upstreamAddr, version, p.app)
+		handler = `
+	runestone`
 	}
 	return fmt.Sprintf(`{
 	admin %s
@@ -180,7 +191,7 @@ func caddyfile(m mode, port int, admin, upstreamAddr string) string {
 	}%s
 }
 
-:%d {%s
+:%d {%s%s
 }
-`, admin, app, port, handler)
+%s`, admin, p.global, port, p.site, handler, p.more)
 }

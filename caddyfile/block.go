@@ -92,9 +92,14 @@ func didYouMean(word string, known []string) string {
 }
 
 // closest returns the known word that is at most two typing errors, and less
-// than half its letters, away from word; "" if there is none.
+// than half its letters, away from word, or that has word in it, such as api_key has key; "" if there is none.
 func closest(word string, known []string) string {
 	best, least := "", 3
+	for _, k := range known {
+		if len(word) > 2 && slices.Contains(strings.Split(k, "_"), word) {
+			return k
+		}
+	}
 	for _, k := range known {
 		if max(len(k)-len(word), len(word)-len(k)) >= least {
 			continue // at least so many letters too many or too few

@@ -51,6 +51,9 @@ func (p *parser) target(path string, m *gateway.Model) parseFunc {
 		}
 		t := new(policy.Target)
 		t.Provider, t.Model, _ = strings.Cut(arg, "/")
+		if t.Model == "" && d.NextArg() {
+			return d.Errf("target has the provider and its model in one: write target %s/%s", arg, d.Val())
+		}
 		m.Targets = append(m.Targets, t)
 		return block{name: "target", options: map[string]option{
 			"price":        once(p.at(path+".price", price(t))),

@@ -40,6 +40,9 @@ func (a *chatAnswers) Done() bool { return a.ended || a.finish != "" && a.hasUsa
 // Usage implements [Answers].
 func (a *chatAnswers) Usage() Usage { return a.usage }
 
+// Sequence implements [Answers].
+func (a *chatAnswers) Sequence() int64 { return 0 }
+
 // stopReason returns Anthropic's reason for that of an answer with so many calls of tools. Agents go by tool_use, so
 // that it is said if and only if there is one, unless the answer was cut off before the call was complete.
 func stopReason(finish string, calls int, refused bool) string {

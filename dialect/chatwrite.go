@@ -139,11 +139,7 @@ func (m *chatMaker) writeSampling() {
 		w.optional("response_format", r.ResponseFormat)
 	}
 	if r.ReasoningEffort != "" && m.takes("reasoning_effort") {
-		if m.t.Between || !thoughtless(m.t.Model) {
-			w.member("reasoning_effort", r.ReasoningEffort)
-		} else if r.ReasoningEffort != "none" {
-			m.adjust("reasoning_effort")
-		}
+		m.writeEffort()
 	}
 	for _, p := range [...]struct{ name, value string }{{"user", r.User}, {"service_tier", r.ServiceTier}} {
 		if p.value != "" && m.takes(p.name) {
@@ -152,16 +148,43 @@ func (m *chatMaker) writeSampling() {
 	}
 }
 
-// thoughtless reports whether a model is one of those that are known not to reason, and so refuse reasoning_effort, which
-// agents ask for as a matter of course. Of any other it is better to let the server say so.
+func (m *chatMaker) writeEffort() {
+	effort := m.r.ReasoningEffort
+	switch {
+	case m.t.Between:
+	case thoughtless(m.t.Model):
+		if effort != "none" {
+			m.adjust("reasoning_effort")
+		}
+		return
+	case m.quirks.EffortHigh && effort != "none" && effort != "high":
+		effort = "high"
+		m.adjust("reasoning_effort")
+	}
+	m.w.member("reasoning_effort", effort)
+}
+
+// thoughtless reports whether a model is one of those that are known to refuse reasoning_effort, as they do not reason or
+// do so in their own way, while agents ask for it as a matter of course. Of any other it is better to let the server say so.
+// Sources, beside the vendors' pages: for Grok, which takes it as grok-3-mini and from 4.3 on, vercel/ai's @ai-sdk/xai 4.0.8 and
+// acedergren/opencode-oci-provider v0.2.3; for Magistral and Devstral docs.mistral.ai/capabilities/reasoning.
 func thoughtless(model string) bool {
 	name := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
-	for _, family := range [...]string{"gpt-3", "gpt-4", "chatgpt-4o", "llama", "meta-llama", "codestral", "ministral", "mixtral", "pixtral", "command-r"} {
+	for _, family := range [...]string{
+		"gpt-3", "gpt-4", "chatgpt-4o", "llama", "meta-llama", "codestral", "devstral", "magistral", "ministral", "mixtral", "pixtral", "command-r",
+	} {
 		if strings.HasPrefix(name, family) {
 			return !strings.Contains(name, "reason") && !strings.Contains(name, "nemotron")
 		}
 	}
-	return false
+	grok, ok := strings.CutPrefix(name, "grok-")
+	switch {
+	case !ok:
+		return false
+	case grok == "4", strings.HasPrefix(grok, "4-"), strings.HasPrefix(grok, "4.1"), strings.HasPrefix(grok, "4.20"):
+		return true
+	}
+	return strings.HasPrefix(grok, "2") || strings.HasPrefix(grok, "code-fast") || strings.HasPrefix(grok, "3") && !strings.HasPrefix(grok, "3-mini")
 }
 
 // newLimit reports whether a model is one of OpenAI's that refuse max_tokens, wherever they are served.

@@ -59,6 +59,12 @@ func TestWriteChatRequest(t *testing.T) {
 			`"messages":[` + strings.ReplaceAll(calls+","+tool, "call_1", "call_3164596df4fdd018b2c567ec") + `]`, ""},
 		{"nothing of a user after a tool", `{"messages":[` + calls + `,` + tool + `,{"role":"user","content":"hi"}]}`, Target{Quirks: &Quirks{NoUserAfterTool: true}},
 			`"messages":[` + calls + `,` + tool + `,{"role":"assistant","content":"OK."},{"role":"user","content":"hi"}]`, ""},
+		{"users and the assistant take turns (perplexityai/api-discussion#265)", `{"messages":[{"role":"system","content":"s"},{"role":"system","content":"t"},{"role":"user","content":"a"},{"role":"user","content":[{"type":"text","text":"b"}]},{"role":"assistant","content":"c"},{"role":"assistant","content":"d"},{"role":"system","content":"u"},{"role":"user","content":"e"}]}`, Target{Quirks: &Quirks{Alternate: true}},
+			`"messages":[{"role":"system","content":"s"},{"role":"system","content":"t"},{"role":"user","content":"a\n\nb"},{"role":"assistant","content":"cd"},{"role":"user","content":"u\n\ne"}]`, ""},
+		{"but calls and their results stay apart", `{"messages":[` + calls + `,` + calls + `,` + tool + `,{"role":"system","content":"s"},` + tool + `]}`, Target{Quirks: &Quirks{Alternate: true}},
+			`"messages":[` + calls + `,` + calls + `,` + tool + `,` + tool + `,{"role":"user","content":"s"}]`, ""},
+		{"no effort but high is known", `{` + hello + `,"reasoning_effort":"low"}`, Target{Quirks: &Quirks{EffortHigh: true}}, hello + `,"reasoning_effort":"high"`, "reasoning_effort"},
+		{"nor is none left out", `{` + hello + `,"reasoning_effort":"none"}`, Target{Quirks: &Quirks{EffortHigh: true}}, hello + `,"reasoning_effort":"none"`, ""},
 		{"required is called any", `{` + hello + `,"tools":[{"type":"function","function":{"name":"g"}}],"tool_choice":"required"}`, Target{Quirks: &Quirks{RequiredIsAny: true}},
 			hello + `,"tools":[{"type":"function","function":{"name":"g"}}],"tool_choice":"any"`, ""},
 		{"a choice among no tools", `{` + hello + `,"tools":[],"tool_choice":"auto","parallel_tool_calls":true}`, Target{}, hello, ""},
@@ -99,6 +105,8 @@ func TestModelsWithoutThought(t *testing.T) {
 		"gpt-4o": true, "openai/gpt-4.1-mini": true, "gpt-3.5-turbo": true, "meta-llama/Llama-3.3-70B-Instruct": true, "groq/llama-3.1-8b-instant": true,
 		"gpt-5": false, "o3": false, "openai/gpt-oss-120b": false, "deepseek-r1-distill-llama-70b": false, "qwen3-32b": false, "": false,
 		"nvidia/llama-3.3-nemotron-super-49b": false,
+		"grok-4":                              true, "xai/grok-4-0709": true, "grok-4-1-fast-reasoning": true, "grok-4.20-reasoning": true, "grok-3": true, "grok-code-fast-1": true, "grok-2-1212": true,
+		"grok-3-mini": false, "grok-4.3": false, "grok-4.5": false, "grok-latest": false, "magistral-medium-latest": true, "devstral-2512": true, "mistral-small-latest": false,
 	} {
 		if thoughtless(model) != none {
 			t.Errorf("%s: %v", model, !none)

@@ -20,6 +20,9 @@ func (m *chatMaker) writeMessages() {
 	if m.quirks.OneSystem {
 		all = m.writeOneSystem()
 	}
+	if m.quirks.Alternate {
+		all = takingTurns(all)
+	}
 	var held []*ChatMessage
 	last := ""
 	for i := range all {
@@ -41,6 +44,42 @@ func (m *chatMaker) writeMessages() {
 		last = m.writeMessage(h, m.role(h), last)
 	}
 	w.close(']')
+}
+
+// takingTurns returns messages of which no two of users, or of an assistant that calls no tools, follow each other. A system message
+// after the first of them is what the user says, and does not part a call from its result.
+func takingTurns(all []ChatMessage) (turns []ChatMessage) {
+	put := func(msg ChatMessage) {
+		n := len(turns)
+		if n == 0 || turns[n-1].Role != msg.Role || msg.Role != "user" && msg.Role != "assistant" || len(turns[n-1].ToolCalls)+len(msg.ToolCalls) > 0 {
+			turns = append(turns, msg)
+			return
+		}
+		last := &turns[n-1]
+		last.Content, last.Text = slices.Concat(last.Content, msg.Content), false
+		last.Refusal += msg.Refusal
+	}
+	var held []ChatMessage
+	for i, msg := range all {
+		if isSystem(msg.Role) && len(turns) > 0 && !isSystem(turns[len(turns)-1].Role) {
+			msg.Role = "user"
+			if followedByResult(all[i+1:]) {
+				held = append(held, msg)
+				continue
+			}
+		}
+		if msg.Role != "tool" {
+			for _, h := range held {
+				put(h)
+			}
+			held = held[:0]
+		}
+		put(msg)
+	}
+	for _, h := range held {
+		put(h)
+	}
+	return turns
 }
 
 // followedByResult reports whether the first message that is not the system's is the result of a tool.

@@ -1,6 +1,9 @@
 package dialect
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // What Anthropic's constrained decoder knows of JSON Schema is not all of it. What it would refuse is told in the
 // description instead, as Anthropic's own SDKs do, since the model can heed it there.
@@ -49,7 +52,7 @@ func writeClaudeSchema(w *writer, schema []byte, depth int) error {
 		case name == "oneOf":
 			name = "anyOf"
 		case name == "type":
-			object = string(value) == `"object"`
+			object = bytes.Contains(value, []byte(`"object"`)) // it may be one of several
 		case name == "additionalProperties":
 			closed = true
 		}
@@ -71,7 +74,8 @@ func writeClaudeSchema(w *writer, schema []byte, depth int) error {
 func isSchemaNote(name string, value []byte) bool {
 	return slices.Contains(unconstrained, name) ||
 		name == "format" && !slices.Contains(constrainedFormats, string(value)) ||
-		name == "minItems" && string(value) != "0" && string(value) != "1"
+		name == "minItems" && string(value) != "0" && string(value) != "1" ||
+		name == "additionalProperties" && string(value) == "true" // objects have to be closed
 }
 
 // schemaNotes returns what the description has to say, nil for nothing.

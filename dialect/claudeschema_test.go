@@ -26,6 +26,11 @@ func TestClaudeSchema(t *testing.T) {
 		"lists of one or more remain": {`{"type":"array","minItems":1,"items":{"maxLength":3}}`, `{"type":"array","minItems":1,"items":{"description":"{maxLength: 3}"}}`},
 		"lists of two or more do not": {`{"minItems":2}`, `{"description":"{minItems: 2}"}`},
 		"objects are closed":          {`{"type":"object","properties":{}}`, `{"type":"object","properties":{},"additionalProperties":false}`},
+		"also those that say that they are open": {
+			`{"type":"object","properties":{},"additionalProperties":true}`,
+			`{"type":"object","properties":{},"additionalProperties":false,"description":"{additionalProperties: true}"}`,
+		},
+		"also those that may be null": {`{"type":["object","null"],"properties":{}}`, `{"type":["object","null"],"properties":{},"additionalProperties":false}`},
 		"one of is any of":            {`{"oneOf":[{"type":"null"},{"pattern":"a"}]}`, `{"anyOf":[{"type":"null"},{"description":"{pattern: \"a\"}"}]}`},
 		"a property named like a word": {
 			`{"properties":{"minimum":{"type":"string"},"description":{"type":"string"}}}`,

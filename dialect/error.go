@@ -23,6 +23,9 @@ type Error struct {
 	RetryAfter time.Duration
 	// Final is whether trying again cannot help.
 	Final bool
+	// Sequence is the number of the event that reports the error, in a stream whose events are numbered
+	// (see [Answers]).
+	Sequence int64
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -71,7 +74,9 @@ func (e *Error) AppendEvent(dst []byte, api API, requestID string) []byte {
 // appendResponses appends the data of the Responses API's event for an error. OpenAI's description has the members at the
 // top, and its server and SDKs know them in error as well: that is what has an SDK raise it.
 func (e *Error) appendResponses(dst []byte) []byte {
-	dst = append(dst, `{"type":"error","sequence_number":0,"code":`...)
+	dst = append(dst, `{"type":"error","sequence_number":`...)
+	dst = strconv.AppendInt(dst, e.Sequence, 10)
+	dst = append(dst, `,"code":`...)
 	dst = appendOptional(dst, e.Code)
 	dst = append(dst, `,"message":`...)
 	dst = appendJSON(dst, e.Message)
@@ -126,6 +131,9 @@ const statusOverloaded = 529
 // type and code are OpenAI's for it. Bodies that are no JSON, such as a proxy's page, are not shown.
 func UpstreamError(status int, body []byte) *Error {
 	e := ErrorIn(body)
+	if e == nil {
+		e = bareError(body)
+	}
 	if e == nil || e.Message == "" {
 		e = &Error{Message: "The provider answered with status " + strconv.Itoa(status) + "."}
 	}

@@ -110,6 +110,10 @@ func TestErrorIn(t *testing.T) {
 			`{"object":"error","message":{"detail":[{"loc":["body"]}]},"type":"invalid_request_error","param":null,"code":422}`,
 			&Error{Type: "invalid_request_error", Code: "422"},
 		},
+		"a message that is an object and says what is wrong where": {
+			`{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","messages",0,"x"],"msg":"Extra inputs are not permitted","input":"secret"}]},"type":"invalid_request_error","param":null,"code":null}`,
+			&Error{Message: "'messages[0].x': Extra inputs are not permitted", Type: "invalid_request_error", Param: "messages[0].x"},
+		},
 		"an array":                   {`[{"error":{"code":429,"message":"Quota.","status":"RESOURCE_EXHAUSTED"}}]`, &Error{Message: "Quota.", Type: "server_error", Code: "429"}},
 		"an array of errors":         {`{"error":[{"message":"One."},{"message":"Two."}]}`, &Error{Message: "One.", Type: "server_error"}},
 		"an array of texts":          {`{"error":["One."]}`, &Error{Message: "One.", Type: "server_error"}},
@@ -139,5 +143,53 @@ func TestErrorIn(t *testing.T) {
 				t.Errorf("got %+v, want %+v", *got, *test.want)
 			}
 		})
+	}
+}
+
+// A provider names what it refuses in its own dialect, and the client looks for it in the client's.
+func TestUpstreamErrorsNameTheClientsParameter(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		from                          API
+		request, param, want, message string
+	}{
+		{Responses, `{"model":"m","input":"hi"}`, "max_completion_tokens", "max_output_tokens", "Unsupported parameter: 'max_output_tokens'."},
+		{Responses, `{"model":"m","instructions":"i","input":[{"role":"user","content":[{"type":"input_image","image_url":"data:,"}]}]}`, "messages[1].content[0].image_url", "input[0].content[0]", "Unsupported parameter: 'input[0].content[0]'."},
+		{Messages, `{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}`, "stop", "stop_sequences", "Unsupported parameter: 'stop_sequences'."},
+		{Messages, `{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}`, "temperature", "temperature", "Unsupported parameter: 'temperature'."},
+		{Messages, `{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}`, "", "", "Unsupported parameter: ''."},
+	} {
+		tr, err := Translate(test.from, Chat, []byte(test.request), &Target{Model: "m"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := tr.UpstreamError(400, fmt.Appendf(nil, `{"error":{"message":"Unsupported parameter: '%s'.","type":"invalid_request_error","param":%q,"code":"unsupported_parameter"}}`, test.param, test.param))
+		if told.Status != 400 || told.Param != test.want || told.Message != test.message {
+			t.Errorf("%s of a client of %s: got %+v", test.param, test.from, told)
+		}
+	}
+}
+
+// What a server says in a form of its own reaches the client, and a page does not.
+func TestUpstreamErrorsInOtherForms(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]Error{
+		`{"message":"invalid request: messages must not be empty"}`: {Message: "invalid request: messages must not be empty"}, // Cohere, AWS
+		`{"message":"parallel_tool_calls=False is not supported by this model.","type":"invalid_request_error","param":"parallel_tool_calls","code":"wrong_api_format"}`: {Message: "parallel_tool_calls=False is not supported by this model.", Code: "wrong_api_format"}, // Cerebras
+		`{"detail":"Not Found"}`: {Message: "Not Found"}, // FastAPI
+		`{"detail":[{"type":"extra_forbidden","loc":["body","store"],"msg":"Extra inputs are not permitted","input":"secret"}]}`: {Message: "'store': Extra inputs are not permitted", Param: "store"},
+		`{"detail":[{"loc":["body"],"msg":"Field required"}]}`:                                                                   {Message: "Field required"},
+		`{"detail":[{"loc":["body","x"]}]}`:                                                                                      {Message: "The provider answered with status 422."},
+		`{"detail":{"a":1}}`:                                                                                                     {Message: "The provider answered with status 422."},
+		`{"detail":[]}`:                                                                                                          {Message: "The provider answered with status 422."},
+		`{"message":""}`:                                                                                                         {Message: "The provider answered with status 422."},
+		`<html>Unprocessable</html>`:                                                                                             {Message: "The provider answered with status 422."},
+		`"no"`:                                                                                                                   {Message: "The provider answered with status 422."},
+		``:                                                                                                                       {Message: "The provider answered with status 422."},
+	} {
+		got := UpstreamError(422, []byte(body))
+		if got.Message != want.Message || got.Param != want.Param && want.Param != "" || got.Code != want.Code || got.Status != 422 || got.Type != "invalid_request_error" {
+			t.Errorf("%s: got %+v, want %+v", body, got, want)
+		}
 	}
 }

@@ -232,7 +232,7 @@ func (m *messagesReader) readThinking(value []byte) error {
 		return err
 	case m.kind == "enabled" && m.budget == nil:
 		return missing("thinking.budget_tokens")
-	case m.kind != "enabled" && m.kind != "disabled" && m.kind != "adaptive":
+	case m.kind != "enabled" && m.kind != "disabled" && m.kind != "adaptive" && m.kind != "between_tools":
 		return Invalid("thinking.type", "invalid_value", "'thinking.type' must be enabled, disabled or adaptive.")
 	}
 	return nil
@@ -316,6 +316,8 @@ func (m *messagesReader) reason() error {
 		m.r.ReasoningEffort = m.effort
 	case m.kind == "enabled":
 		m.r.ReasoningEffort = effortOfBudget(*m.budget)
+	case m.kind == "between_tools": // when it thinks is the model's own choice
+		m.adjust("thinking")
 	}
 	return nil
 }

@@ -94,6 +94,7 @@ func TestMessagesToChat(t *testing.T) {
 		{"thinking with some", says(`"a"`) + `,"thinking":{"type":"enabled","budget_tokens":2048}`, Target{}, says(`"a"`) + `,"reasoning_effort":"medium"`, ""},
 		{"thinking with little", says(`"a"`) + `,"thinking":{"type":"enabled","budget_tokens":1024}`, Target{}, says(`"a"`) + `,"reasoning_effort":"low"`, ""},
 		{"thinking that is up to the model", says(`"a"`) + `,"thinking":{"type":"adaptive","display":"omitted"}`, Target{}, says(`"a"`), ""},
+		{"thinking between tools only, as Sonnet 5.5 has it", says(`"a"`) + `,"thinking":{"type":"between_tools"}`, Target{}, says(`"a"`), "thinking"},
 		{"thinking with an effort", says(`"a"`) + `,"thinking":{"type":"adaptive"},"output_config":{"effort":"xhigh"}`, Target{}, says(`"a"`) + `,"reasoning_effort":"xhigh"`, ""},
 		{"an effort without thinking", says(`"a"`) + `,"thinking":{"type":"disabled"},"output_config":{"effort":"low","task_budget":{}}`, Target{}, says(`"a"`), "output_config.task_budget output_config.effort"},
 		{"thinking as DeepSeek has it", says(`"a"`) + `,"thinking":{"type":"disabled"}`, Target{Quirks: &Quirks{Extensions: []string{"thinking"}}}, says(`"a"`) + `,"thinking":{"type":"disabled"}`, ""},

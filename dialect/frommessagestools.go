@@ -21,14 +21,22 @@ func (n *toolNames) short(name string) string {
 	if len(name) <= maxToolName {
 		return name
 	}
-	sum := sha256.Sum256([]byte(name))
-	hash := "_" + hex.EncodeToString(sum[:4])
-	short := strings.ToValidUTF8(name[:maxToolName-len(hash)], "") + hash
 	if n.long == nil {
 		n.long = make(map[string]string)
 	}
+	short := shortened(name)
 	n.long[short] = name
 	return short
+}
+
+// shortened returns a name that OpenAI takes, made from a longer one.
+func shortened(name string) string {
+	if len(name) <= maxToolName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	hash := "_" + hex.EncodeToString(sum[:4])
+	return strings.ToValidUTF8(name[:maxToolName-len(hash)], "") + hash
 }
 
 func (m *messagesReader) tools(value []byte) error {

@@ -392,9 +392,11 @@ func readErrorObject(data []byte, e *Error) {
 			return or
 		}
 	}
-	e.Message = text(o.Message, "")
+	if e.Message = text(o.Message, ""); e.Message == "" {
+		e.readNested(data)
+	}
 	e.Type = text(o.Type, e.Type)
 	e.Code = text(o.Code, "")
-	e.Param = text(o.Param, "")
+	e.Param = text(o.Param, e.Param)
 	readGoogleDetails(o.Details, e)
 }

@@ -15,6 +15,8 @@ type responsesAnswers struct {
 	in    ChatAnswer
 	frame chatFrame
 
+	kinds map[string]*responsesTool // by the functions that stand for them
+
 	items []*responsesOutput // of which the client has been told, in the order of the output
 	calls []*responsesOutput // those of tools, also if they still have no name
 	open  *responsesOutput   // the message or reasoning that goes on
@@ -27,8 +29,8 @@ type responsesAnswers struct {
 	hasUsage bool
 }
 
-func newResponsesAnswers(model string, echo *responsesEcho) *responsesAnswers {
-	return &responsesAnswers{out: responsesWriter{id: "resp_" + randomID(), model: model, echo: echo, created: time.Now().Unix()}}
+func newResponsesAnswers(model string, echo *responsesEcho, kinds map[string]*responsesTool) *responsesAnswers {
+	return &responsesAnswers{kinds: kinds, out: responsesWriter{id: "resp_" + randomID(), model: model, echo: echo, created: time.Now().Unix()}}
 }
 
 // Done implements [Answers]. After the reason to finish nothing comes but the usage.
@@ -36,6 +38,9 @@ func (a *responsesAnswers) Done() bool { return a.ended || a.finish != "" && a.h
 
 // Usage implements [Answers].
 func (a *responsesAnswers) Usage() Usage { return a.usage }
+
+// Sequence implements [Answers].
+func (a *responsesAnswers) Sequence() int64 { return a.out.number }
 
 // Whole implements [Answers].
 func (a *responsesAnswers) Whole(dst, body []byte) ([]byte, error) {
@@ -187,7 +192,9 @@ func (a *responsesAnswers) finishItems(dst []byte) ([]byte, error) {
 	for _, call := range a.calls {
 		switch {
 		case call.told:
-			if strings.TrimSpace(string(call.text)) == "" && !cut && !call.complete {
+			if call.custom() {
+				dst = a.addArguments(dst, call, call.input.rest())
+			} else if strings.TrimSpace(string(call.text)) == "" && !cut && !call.complete {
 				dst = a.addArguments(dst, call, []byte("{}"))
 			}
 		case call.id != "" || len(call.text) > 0:

@@ -114,7 +114,7 @@ type responsesEvent struct {
 	ContentIndex   int `json:"content_index"`
 	SummaryIndex   int `json:"summary_index"`
 
-	Delta, Text, Refusal, Arguments string
+	Delta, Text, Refusal, Arguments, Input string
 
 	Item     json.RawMessage
 	Response json.RawMessage
@@ -213,7 +213,7 @@ func (f *followed) event(u *responsesEvent) error {
 		f.say("<")
 	case "output_text.delta", "refusal.delta", "reasoning_summary_text.delta":
 		return f.add(part, u.Delta)
-	case "function_call_arguments.delta":
+	case "function_call_arguments.delta", "custom_tool_call_input.delta":
 		return f.add(item, u.Delta)
 	case "output_text.done", "reasoning_summary_text.done":
 		return f.end(part, u.Text)
@@ -221,6 +221,8 @@ func (f *followed) event(u *responsesEvent) error {
 		return f.end(part, u.Refusal)
 	case "function_call_arguments.done":
 		return f.end(item, u.Arguments)
+	case "custom_tool_call_input.done":
+		return f.end(item, u.Input)
 	case "content_part.done", "reasoning_summary_part.done":
 		delete(f.open, part)
 		f.say(">")
@@ -281,7 +283,7 @@ func (f *followed) response(kind string, raw json.RawMessage) error {
 }
 
 var (
-	responsesIDs  = regexp.MustCompile(`"((?:resp|msg|rs|fc)_)[A-Za-z0-9]{24}"`)
+	responsesIDs  = regexp.MustCompile(`"((?:resp|msg|rs|fc|ctc)_)[A-Za-z0-9]{24}"`)
 	responsesTime = regexp.MustCompile(`"created_at":\d+`)
 )
 

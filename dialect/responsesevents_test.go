@@ -266,3 +266,24 @@ func TestResponsesErrorEvent(t *testing.T) {
 		t.Errorf("the SDK reads %+v, %v", u, err)
 	}
 }
+
+// What reports an error has the number after that of the last event, wherever the stream fails.
+func TestResponsesErrorsHaveTheNextNumber(t *testing.T) {
+	t.Parallel()
+	answers := responsesOf(t, "")
+	sent := 0
+	for _, chunk := range []string{deltaChunk(`{"reasoning":"hm"}`), deltaChunk(`{"content":"a"}`), toolChunk("0", "x", "f", "{}")} {
+		told := &Error{Message: "x", Sequence: answers.Sequence()}
+		if got := string(told.AppendEvent(nil, Responses, "")); !strings.Contains(got, fmt.Sprintf(`"sequence_number":%d,`, sent)) {
+			t.Errorf("after %d events: %s", sent, got)
+		}
+		out, err := answers.Event(nil, sse.Event{Data: []byte(chunk), HasData: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent += strings.Count(string(out), "event: ")
+	}
+	if got := (&chain{second: answers}).Sequence(); sent < 8 || got != int64(sent) {
+		t.Errorf("the next number is %d, after %d events", got, sent)
+	}
+}

@@ -99,9 +99,9 @@ func FuzzChatAnswersToResponses(f *testing.F) {
 	f.Add([]byte(`{"choices":[],"usage":{"prompt_tokens":1}}`))
 	f.Add([]byte("data: [DONE]\n\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		answers := newResponsesAnswers("smart", &responsesEcho{})
+		answers := newResponsesAnswers("smart", &responsesEcho{}, nil)
 		out, err := pump(answers, bytes.NewReader(data))
-		plain, plainErr := pump(unframedResponses{newResponsesAnswers("smart", &responsesEcho{})}, bytes.NewReader(data))
+		plain, plainErr := pump(unframedResponses{newResponsesAnswers("smart", &responsesEcho{}, nil)}, bytes.NewReader(data))
 		if (err == nil) != (plainErr == nil) || err == nil && anonymousCalls(out) != anonymousCalls(plain) {
 			t.Fatalf("%v, and without a frame %v: %s, and %s", err, plainErr, out, plain)
 		}
@@ -120,7 +120,7 @@ func FuzzChatAnswersToResponses(f *testing.F) {
 		if bad != nil || err == nil && !answers.Done() {
 			t.Fatalf("%v, done is %t: %s became %s", bad, answers.Done(), data, out)
 		}
-		whole, err := newResponsesAnswers("smart", &responsesEcho{}).Whole(nil, data)
+		whole, err := newResponsesAnswers("smart", &responsesEcho{}, nil).Whole(nil, data)
 		if err == nil && !json.Valid(whole) {
 			t.Fatalf("%s became %s", data, whole)
 		}
@@ -170,7 +170,7 @@ func BenchmarkChatAnswersToResponses(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				if i%10000 == 0 { // an answer is kept until it ends
-					a = newResponsesAnswers("smart", &responsesEcho{})
+					a = newResponsesAnswers("smart", &responsesEcho{}, nil)
 					if _, err := a.Event(nil, sse.Event{Data: []byte(toolChunk("0", "call_1", "f", "{")), HasData: true}); err != nil {
 						b.Fatal(err)
 					}

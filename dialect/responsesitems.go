@@ -67,8 +67,8 @@ func (r *responsesReader) showMedia() {
 
 // responsesItem is an item of the input, with the members that any kind has.
 type responsesItem struct {
-	kind, role, callID, name, arguments, encrypted string
-	content, output, summary                       json.RawMessage
+	kind, role, callID, namespace, name, arguments, input, encrypted string
+	content, output, summary                                         json.RawMessage
 }
 
 func (r *responsesReader) item(i int, value []byte) error {
@@ -85,8 +85,12 @@ func (r *responsesReader) item(i int, value []byte) error {
 			text(&it.callID)
 		case "name":
 			text(&it.name)
+		case "namespace":
+			text(&it.namespace)
 		case "arguments":
 			text(&it.arguments)
+		case "input":
+			text(&it.input)
 		case "encrypted_content":
 			text(&it.encrypted)
 		case "content":
@@ -106,8 +110,14 @@ func (r *responsesReader) item(i int, value []byte) error {
 		return r.message(&it, at)
 	case "function_call":
 		return r.functionCall(&it, at)
-	case "function_call_output":
+	case "custom_tool_call":
+		it.arguments = customArguments(it.input)
+		return r.functionCall(&it, at)
+	case "function_call_output", "custom_tool_call_output":
 		return r.functionOutput(&it, at)
+	case "web_search_call": // it has the query, and what was found is in what was said
+		r.adjust(at)
+		return nil
 	case "reasoning":
 		return r.reasoningItem(&it, at)
 	case "item_reference":
@@ -179,7 +189,7 @@ func (r *responsesReader) functionCall(it *responsesItem, at string) error {
 	r.calls[it.callID] = &responsesCall{at: at, name: it.name}
 	r.open++
 	m := r.says(at)
-	m.ToolCalls = append(m.ToolCalls, ChatToolCall{ID: it.callID, Name: it.name, Arguments: it.arguments})
+	m.ToolCalls = append(m.ToolCalls, ChatToolCall{ID: it.callID, Name: standInName(it.namespace, it.name), Arguments: it.arguments})
 	r.from.calls = append(r.from.calls, at)
 	if len(m.ToolCalls) == 1 && !r.t.Between {
 		m.ToolCalls[0].ExtraContent = googleExtra(m)

@@ -19,6 +19,8 @@ type responsesOutput struct {
 	sealed       int               // how much of the text they are the signatures of
 	google       bool              // and one of them of a call, by Gemini
 	callID       string            // as the client knows it
+	tool         *responsesTool    // that is called, if the model knows it otherwise
+	input        customText        // of a tool that takes text, of which this is the text
 	extra        json.RawMessage   // of a call, until the client has been told of it
 	where        []byte            // what its deltas have between their number and the text
 	told         bool              // the client knows of it
@@ -182,6 +184,12 @@ func (a *responsesAnswers) call(dst []byte, d *ChatToolDelta) ([]byte, error) {
 		return dst, nil
 	}
 	item.args.read(d.Arguments)
+	if item.custom() {
+		if err := a.grow([]byte(d.Arguments)); err != nil {
+			return dst, err
+		}
+		return a.addArguments(dst, item, item.input.add(d.Arguments)), nil
+	}
 	quoted := []byte(d.ArgumentsJSON)
 	if quoted == nil {
 		quoted = appendJSON(nil, d.Arguments)
@@ -215,6 +223,9 @@ func (a *responsesAnswers) tellCall(dst []byte, item *responsesOutput) ([]byte, 
 		}
 	}
 	item.extra = nil
+	if item.tool = a.kinds[item.name]; item.custom() {
+		item.itemID = "ctc_" + strings.TrimPrefix(item.itemID, "fc_")
+	}
 	if item.callID = item.id; item.id == "" || a.taken(item) {
 		item.callID = "call_" + randomID()
 	}
@@ -225,11 +236,14 @@ func (a *responsesAnswers) tellCall(dst []byte, item *responsesOutput) ([]byte, 
 	item.where = item.appendWhere(item.where[:0])
 	held := item.text
 	item.text = nil
-	if len(held) > 0 {
-		dst = a.addArguments(dst, item, held)
+	if item.custom() {
+		held = item.input.add(string(unquoted(quote(held))))
 	}
-	return dst, nil
+	return a.addArguments(dst, item, held), nil
 }
+
+// custom reports whether it is the call of a tool that takes text.
+func (i *responsesOutput) custom() bool { return i.tool != nil && i.tool.custom }
 
 // signed reports whether the calls to come have Google's signature already: of parallel calls, and of those before, the first
 // has it.
@@ -245,10 +259,14 @@ func (a *responsesAnswers) taken(item *responsesOutput) bool {
 // addArguments adds to a call's arguments.
 func (a *responsesAnswers) addArguments(dst []byte, item *responsesOutput, text []byte) []byte {
 	item.text = append(item.text, text...)
-	if !item.told {
+	head := argumentsDelta
+	switch {
+	case !item.told || len(text) == 0:
 		return dst
+	case item.custom():
+		head = inputDelta
 	}
-	return a.out.delta(dst, argumentsDelta, item.where, text, "}\n\n")
+	return a.out.delta(dst, head, item.where, text, "}\n\n")
 }
 
 // closePart ends the part of a message that is open.
@@ -277,11 +295,7 @@ func (a *responsesAnswers) close(dst []byte, item *responsesOutput) []byte {
 			dst = a.out.summaryPart(dst, "response.reasoning_summary_part.done", item)
 		}
 	case "function_call":
-		w := a.out.itemEvent(dst, "response.function_call_arguments.done", item, true)
-		w.member("name", item.name)
-		w.key("arguments")
-		w.quoted(item.text)
-		dst = a.out.close()
+		dst = a.out.argumentsDone(dst, item)
 	}
 	w := a.out.itemEvent(dst, "response.output_item.done", item, false)
 	w.key("item")

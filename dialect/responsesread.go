@@ -16,11 +16,11 @@ func responsesToChat(body []byte, t *Target) (*Translation, error) {
 		return nil, err
 	}
 	text, span, adjusted := r.r.append(scratch(len(body)+len(body)/8+512), t)
-	echo, origins := r.echo, r.origins // copies, so that the rest of r can go
+	echo, origins, tooled := r.echo, r.origins, r.tooled // copies, so that the rest of r can go
 	tr := &Translation{
 		Body: text, ModelSpan: span, Stream: r.r.Stream, Adjusted: r.adjusted,
-		Answers: newResponsesAnswers(t.Shown, &echo), names: responsesNames,
-		rename: func(param string) string { return responsesParam(param, origins) },
+		Answers: newResponsesAnswers(t.Shown, &echo, r.kinds), names: responsesNames,
+		rename: func(param string) string { return responsesParam(param, origins, tooled) },
 	}
 	for _, name := range adjusted {
 		tr.Adjusted = append(tr.Adjusted, tr.clientName(name))
@@ -41,16 +41,16 @@ type responsesOrigin struct {
 }
 
 // responsesParam returns the client's name for what is in a parameter of chat completions. origins are those of the
-// messages.
-func responsesParam(param string, origins []responsesOrigin) string {
+// messages, and tooled where each of the tools is from.
+func responsesParam(param string, origins []responsesOrigin, tooled []string) string {
 	if rest, ok := strings.CutPrefix(param, "response_format.json_schema"); ok {
 		return "text.format" + rest
 	}
 	if rest, ok := strings.CutPrefix(param, "response_format."); ok {
 		return "text.format." + rest
 	}
-	if strings.HasPrefix(param, "tools[") {
-		return strings.Replace(param, ".function", "", 1)
+	if n, rest, ok := cutIndex(param, "tools["); ok && n < len(tooled) {
+		return tooled[n] + strings.TrimPrefix(rest, ".function")
 	}
 	n, rest, ok := cutIndex(param, "messages[")
 	if !ok || n >= len(origins) {
@@ -86,6 +86,10 @@ type responsesReader struct {
 
 	system  *ChatMessage
 	origins []responsesOrigin // of the messages
+
+	tooled []string                  // where the tools are from
+	kinds  map[string]*responsesTool // by the functions that stand for them
+	search *webSearch
 
 	assistant *ChatMessage    // what the assistant is saying: items of several kinds are one message
 	from      responsesOrigin // of that
@@ -131,6 +135,7 @@ func (r *responsesReader) read(body []byte) error {
 	if err != nil {
 		return err
 	}
+	r.offerSearch()
 	if r.system != nil {
 		r.add(*r.system, responsesOrigin{item: "instructions"})
 	}

@@ -215,8 +215,11 @@ func TestResponsesThatNeedMore(t *testing.T) {
 		`{"input":"x","metadata":5}`:                                                                 "metadata",
 		`{"input":"x","instructions":["a"]}`:                                                         "instructions",
 		`{"input":"x","max_output_tokens":1.5}`:                                                      "max_output_tokens",
-		`{"input":"x","tools":[{"type":"function","name":"f"},{"type":"web_search"}]}`:               "tools[1].type",
-		`{"input":"x","tools":[{"type":"custom","name":"f"}]}`:                                       "tools[0].type",
+		`{"input":"x","tools":[{"type":"function","name":"f"},{"type":"file_search"}]}`:              "tools[1].type",
+		`{"input":"x","tools":[{"type":"custom"}]}`:                                                  "tools[0].name",
+		`{"input":"x","tools":[{"type":"namespace","tools":[]}]}`:                                    "tools[0].name",
+		`{"input":"x","tools":[{"type":"namespace","name":"n"}]}`:                                    "tools[0].tools",
+		`{"input":"x","tools":[{"type":"namespace","name":"n","tools":[{"type":"mcp"}]}]}`:           "tools[0].tools[0].type",
 		`{"input":"x","tools":[{"type":"function"}]}`:                                                "tools[0].name",
 		`{"input":"x","tools":[{"name":"f"}]}`:                                                       "tools[0].type",
 		`{"input":"x","tools":[{"type":"function","name":"f","parameters":[]}]}`:                     "tools[0].parameters",
@@ -227,7 +230,7 @@ func TestResponsesThatNeedMore(t *testing.T) {
 		`{"input":"x","tool_choice":{"type":"allowed_tools","tools":[{"type":"function"}]}}`:         "tool_choice.tools[0].name",
 		`{"input":"x","text":{"format":{"type":"grammar"}}}`:                                         "text.format.type",
 		in(`{"type":"item_reference","id":"i"}`):                                                     "input[0]",
-		in(`{"type":"web_search_call"}`):                                                             "input[0].type",
+		in(`{"type":"code_interpreter_call"}`):                                                       "input[0].type",
 		in(`{"role":"user"}`):                                                                        "input[0].content",
 		in(`{"role":"nobody","content":"x"}`):                                                        "input[0].role",
 		in(`{"role":"user","content":5}`):                                                            "input[0].content",
@@ -263,10 +266,10 @@ func TestResponsesThatNeedMore(t *testing.T) {
 	}
 }
 
-// A tool that is not a function is named.
+// A tool that OpenAI runs is named.
 func TestResponsesHostedTools(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"web_search", "file_search", "code_interpreter", "mcp", "image_generation", "computer_use_preview", "local_shell", "custom"} {
+	for _, kind := range []string{"file_search", "code_interpreter", "mcp", "image_generation", "computer_use_preview", "local_shell"} {
 		_, err := Translate(Responses, Messages, []byte(`{"model":"m","input":"x","tools":[{"type":"`+kind+`"}]}`), &Target{Model: "claude-sonnet-4-5"})
 		if told, ok := errors.AsType[*Error](err); !ok || told.Code != "unsupported_tool" || !strings.Contains(told.Message, `"`+kind+`"`) {
 			t.Errorf("%s: %v", kind, err)
@@ -292,7 +295,7 @@ func TestResponsesNamesOfTheClient(t *testing.T) {
 		}
 	}
 	for param, want := range map[string]string{"tools[2].function.name": "tools[2].name", "messages[9].content": "messages[9].content", "messages[x": "messages[x", "messages[-1]": "messages[-1]", "response_format.type": "text.format.type", "n": "n"} {
-		if got := responsesParam(param, []responsesOrigin{{item: "input"}}); got != want {
+		if got := responsesParam(param, []responsesOrigin{{item: "input"}}, []string{"tools[0]", "tools[1].tools[0]", "tools[2]"}); got != want {
 			t.Errorf("%s is %s, want %s", param, got, want)
 		}
 	}

@@ -29,38 +29,55 @@ func (r *responsesReader) tools(value []byte) error {
 	return err
 }
 
-// tool reads a tool, which must be a function. It returns the members that it lacks.
+// tool reads a tool. It returns the members that it lacks.
 func (r *responsesReader) tool(value []byte, at string) (more string, err error) {
-	kind, parameters, strict := "", false, false
-	err = eachMember(value, at, func(name string, value []byte) (err error) {
-		switch name {
-		case "type":
-			kind, err = readText(value, at+".type")
-		case "parameters":
-			parameters = true
-		case "strict":
-			strict = true
-		}
-		return err
-	})
+	kind, err := kindOf(value, at)
 	switch {
 	case err != nil:
 		return "", err
-	case kind == "":
-		return "", missing(at + ".type")
-	case kind != "function":
-		return "", Invalid(at+".type", "unsupported_tool", "'"+at+"' is a tool of the type "+known(kind)+", which this model does not have: it can be given functions only.")
+	case kind == "function":
+		if err = r.function(value, at); err == nil {
+			more = lacking(value)
+		}
+	case kind == "custom":
+		err = r.custom(value, at)
+	case kind == "namespace":
+		err = r.namespace(value, at)
+	case isWebSearch(kind):
+		r.search, err = readWebSearch(value, at)
+	default:
+		err = otherTool(at, kind)
 	}
+	return more, err
+}
+
+func (r *responsesReader) function(value []byte, at string) error {
+	var tool ChatTool
+	err := readFunction(value, at, &tool)
+	r.addTool(tool, at)
+	return err
+}
+
+func (r *responsesReader) addTool(tool ChatTool, at string) {
+	r.r.Tools = append(r.r.Tools, tool)
+	r.tooled = append(r.tooled, at)
+}
+
+// lacking returns the members that OpenAI always gives a function and this one does not have.
+func lacking(function []byte) (more string) {
+	parameters, strict := false, false
+	_ = eachMember(function, "", func(name string, _ []byte) error {
+		parameters = parameters || name == "parameters"
+		strict = strict || name == "strict"
+		return nil
+	})
 	if !parameters {
 		more = `,"parameters":null`
 	}
 	if !strict { // what it is with chat completions: OpenAI's default here is another
 		more += `,"strict":false`
 	}
-	var tool ChatTool
-	err = readFunction(value, at, &tool)
-	r.r.Tools = append(r.r.Tools, tool)
-	return more, err
+	return more
 }
 
 // responsesChoice is a tool_choice that is an object.
@@ -95,13 +112,13 @@ func (r *responsesReader) toolChoice(value []byte) error {
 	switch {
 	case err != nil:
 		return err
-	case c.kind == "function" && c.name == "":
+	case (c.kind == "function" || c.kind == "custom") && c.name == "":
 		return missing("tool_choice.name")
-	case c.kind == "function":
+	case c.kind == "function", c.kind == "custom":
 		r.r.ToolChoice = json.RawMessage(`{"type":"function","function":{"name":` + Quote(c.name) + `}}`)
 		return nil
 	case c.kind != "allowed_tools":
-		return unsupported("tool_choice.type", "must be function or allowed_tools with this model.")
+		return unsupported("tool_choice.type", "must be function, custom or allowed_tools with this model.")
 	}
 	var w writer
 	w.b = append(w.b, `{"type":"allowed_tools","allowed_tools":{"mode":`+Quote(c.mode)+`,"tools":`...)
@@ -130,8 +147,8 @@ func (c *responsesChoice) allow(i int, tool []byte) error {
 	switch {
 	case err != nil:
 		return err
-	case kind != "function" && kind != "":
-		return Invalid(at+".type", "unsupported_tool", "'"+at+"' is not a function: this model has no others.")
+	case kind != "function" && kind != "custom" && kind != "":
+		return Invalid(at+".type", "unsupported_tool", "'"+at+"' is not a tool of your own: this model has no others.")
 	case name == "":
 		return missing(at + ".name")
 	}

@@ -34,6 +34,7 @@ var (
 	refusalDelta   = responsesHead("response.refusal.delta")
 	summaryDelta   = responsesHead("response.reasoning_summary_text.delta")
 	argumentsDelta = responsesHead("response.function_call_arguments.delta")
+	inputDelta     = responsesHead("response.custom_tool_call_input.delta")
 )
 
 // delta appends an event that adds text to an item.
@@ -170,7 +171,11 @@ func (i *responsesOutput) status(whole bool) string {
 func (i *responsesOutput) write(w *writer, whole bool) {
 	w.open('{')
 	w.member("id", i.itemID)
-	w.member("type", i.kind)
+	if i.custom() {
+		w.member("type", "custom_tool_call")
+	} else {
+		w.member("type", i.kind)
+	}
 	switch i.kind {
 	case "message":
 		w.member("status", i.status(whole))
@@ -195,8 +200,8 @@ func (i *responsesOutput) write(w *writer, whole bool) {
 	case "function_call":
 		w.member("status", i.status(whole))
 		w.member("call_id", i.callID)
-		w.member("name", i.name)
-		w.key("arguments")
+		i.writeTool(w)
+		w.key(i.argumentsName())
 		if whole {
 			w.quoted(i.text)
 		} else {
@@ -204,6 +209,43 @@ func (i *responsesOutput) write(w *writer, whole bool) {
 		}
 	}
 	w.close('}')
+}
+
+// writeTool writes what is called, as the client knows it.
+func (i *responsesOutput) writeTool(w *writer) {
+	w.member("name", i.calls())
+	if i.tool != nil && i.tool.namespace != "" {
+		w.member("namespace", i.tool.namespace)
+	}
+}
+
+// calls returns the name of the tool that a call is of.
+func (i *responsesOutput) calls() string {
+	if i.tool != nil {
+		return i.tool.name
+	}
+	return i.name
+}
+
+// argumentsName returns what the arguments of a call are called.
+func (i *responsesOutput) argumentsName() string {
+	if i.custom() {
+		return "input"
+	}
+	return "arguments"
+}
+
+// argumentsDone appends the event with the arguments of a call.
+func (o *responsesWriter) argumentsDone(dst []byte, item *responsesOutput) []byte {
+	if item.custom() {
+		o.itemEvent(dst, "response.custom_tool_call_input.done", item, true)
+	} else {
+		o.itemEvent(dst, "response.function_call_arguments.done", item, true)
+		o.w.member("name", item.calls())
+	}
+	o.w.key(item.argumentsName())
+	o.w.quoted(item.text)
+	return o.close()
 }
 
 // response writes the whole response, which repeats the request. OpenAI's defaults stand for what that left out.

@@ -33,6 +33,9 @@ func (a *geminiAnswers) Done() bool { return a.end != "" }
 // Usage implements [Answers].
 func (a *geminiAnswers) Usage() Usage { return a.reader().usage }
 
+// Sequence implements [Answers].
+func (a *geminiAnswers) Sequence() int64 { return 0 }
+
 // read reads an answer or an event. Errors that it reports are returned as such.
 func (a *geminiAnswers) read(data []byte) error {
 	in := a.reader()

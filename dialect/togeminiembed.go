@@ -219,3 +219,6 @@ func (a *embeddingAnswers) Done() bool { return false }
 
 // Usage implements [Answers].
 func (a *embeddingAnswers) Usage() Usage { return a.usage }
+
+// Sequence implements [Answers].
+func (a *embeddingAnswers) Sequence() int64 { return 0 }

@@ -26,6 +26,9 @@ func (a *messagesAnswers) Done() bool { return a.stream.ended }
 // Usage implements [Answers].
 func (a *messagesAnswers) Usage() Usage { return a.usage }
 
+// Sequence implements [Answers].
+func (a *messagesAnswers) Sequence() int64 { return 0 }
+
 // finishReasons are OpenAI's for those of Anthropic. Any other is stop: end_turn, stop_sequence, pause_turn, and
 // whatever is new.
 var finishReasons = map[string]string{

@@ -19,6 +19,8 @@ type Target struct {
 	// Between is set for a request of Chat that is translated once more: it keeps extensions
 	// that only a translator would understand, such as thinking_blocks and cache_control.
 	Between bool
+	// Beyond is what it is translated to then.
+	Beyond API
 }
 
 // Quirks are how a server that speaks a dialect differs from who made it. The zero Quirks is OpenAI
@@ -36,6 +38,10 @@ type Quirks struct {
 	RequiredIsAny bool
 	// NoUserAfterTool: what a user says may not directly follow the result of a tool (Mistral).
 	NoUserAfterTool bool
+	// Alternate: after the system messages, users and the assistant take turns (Perplexity).
+	Alternate bool
+	// EffortHigh: reasoning_effort is none or high (Mistral, Cohere).
+	EffortHigh bool
 	// ReasoningBack: the reasoning of an answer that calls tools must be sent back as
 	// reasoning_content (DeepSeek).
 	ReasoningBack bool
@@ -91,6 +97,15 @@ func (t *Translation) clientError(err error) error {
 	return &own
 }
 
+// UpstreamError is [UpstreamError] for the answer to the request: a parameter has the client's name for it.
+func (t *Translation) UpstreamError(status int, body []byte) *Error {
+	told := UpstreamError(status, body)
+	if own, ok := errors.AsType[*Error](t.clientError(told)); ok {
+		return own
+	}
+	return told
+}
+
 // Answers translates the answer to one call. Its methods are not called concurrently, and
 // what they append is the client's, framing included. What is passed to them is not kept.
 type Answers interface {
@@ -107,6 +122,9 @@ type Answers interface {
 	Done() bool
 	// Usage returns the tokens reported so far.
 	Usage() Usage
+	// Sequence returns the number of the next event, 0 where events have none: those of the Responses
+	// API do.
+	Sequence() int64
 }
 
 // translator translates a request. Its error is a *Error that names the parameter.
@@ -142,7 +160,7 @@ func Translate(from, to API, body []byte, t *Target) (*Translation, error) {
 		return nil, Invalid("", "unsupported_endpoint", fmt.Sprintf("%s cannot be served by a model that is asked through %s.", from, to))
 	}
 	half := *t
-	half.Quirks, half.Between = nil, true // the quirks are those of what comes out at the end
+	half.Quirks, half.Between, half.Beyond = nil, true, to // the quirks are those of what comes out at the end
 	inner, err := first(body, &half)
 	if err != nil {
 		return nil, err
@@ -223,3 +241,6 @@ func (c *chain) Done() bool { return c.second.Done() }
 
 // Usage implements [Answers].
 func (c *chain) Usage() Usage { return c.first.Usage() }
+
+// Sequence implements [Answers].
+func (c *chain) Sequence() int64 { return c.second.Sequence() }

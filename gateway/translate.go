@@ -106,7 +106,7 @@ func (t *attempt) translated(resp *http.Response, media string) (source, error) 
 		delete(header, "Request-Id") // the gateway's own is there
 	}
 	if len(t.translation.Adjusted) > 0 {
-		header["Runestone-Adjusted"] = []string{strings.Join(t.translation.Adjusted, ", ")}
+		header["Runestone-Adjusted"] = []string{headerText(strings.Join(t.translation.Adjusted, ", "))}
 	}
 	switch {
 	case resp.StatusCode >= http.StatusMultipleChoices:
@@ -185,7 +185,7 @@ func (t *attempt) translatedError(resp *http.Response) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	told := dialect.UpstreamError(resp.StatusCode, buf.B)
+	told := t.translation.UpstreamError(resp.StatusCode, buf.B)
 	if t.api.Anthropic() && resp.StatusCode == statusOverloaded {
 		told.Status = statusOverloaded
 	}
@@ -310,6 +310,7 @@ func (s *translatedStream) report(err error) {
 			Message: "The answer of the provider " + s.call.up.name + " could not be read.",
 		}
 	}
+	told.Sequence = s.answers.Sequence()
 	s.out = told.AppendEvent(s.out, s.api, s.id)
 	s.failed = true
 	s.err = io.EOF // the client has been told
@@ -361,6 +362,9 @@ func (s *translatedStream) finish(err error) {
 }
 
 func (s *translatedStream) reportedError() bool { return s.failed }
+
+// sequence implements numbered.
+func (s *translatedStream) sequence() int64 { return s.answers.Sequence() }
 
 func (s *translatedStream) release() {
 	_ = s.body.Close()

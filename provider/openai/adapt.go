@@ -22,14 +22,16 @@ func adapt(body []byte, q *dialect.Quirks, edits []provider.Edit) []provider.Edi
 		limit:  q.MaxTokens && bytes.Contains(body, []byte(`"max_completion_tokens"`)),
 		ids:    q.ToolIDs9 && (bytes.Contains(body, []byte(`"tool_calls"`)) || bytes.Contains(body, []byte(`"tool_call_id"`))),
 		choice: q.RequiredIsAny && bytes.Contains(body, []byte(`"required"`)),
+		usage:  q.NoStreamOptions && bytes.Contains(body, []byte(`"stream_options"`)),
 	}
-	if !a.role && !a.limit && !a.ids && !a.choice {
+	if !a.role && !a.limit && !a.ids && !a.choice && !a.usage {
 		return edits
 	}
 	if err := dialect.Members(body, a.member); err != nil {
 		return edits // the server will say so
 	}
 	a.limits()
+	a.remove()
 	slices.SortStableFunc(a.edits, func(x, y provider.Edit) int {
 		return cmp.Or(cmp.Compare(x.Start, y.Start), cmp.Compare(x.End, y.End))
 	})
@@ -41,10 +43,11 @@ type adapter struct {
 	body  []byte
 	edits []provider.Edit
 
-	role, limit, ids, choice bool // what to look for
+	role, limit, ids, choice, usage bool // what to look for
 
 	older, newer provider.Span // max_tokens and max_completion_tokens, from their names to their values' ends
 	value        provider.Span // of the latter
+	gone         []provider.Span
 }
 
 func (a *adapter) replace(at provider.Span, text string) {
@@ -63,6 +66,10 @@ func (a *adapter) member(key []byte, value provider.Span) bool {
 		}
 	case `"max_tokens"`:
 		a.older = provider.Span{Start: a.start(key, value), End: value.End}
+	case `"stream_options"`:
+		if a.usage {
+			a.gone = append(a.gone, provider.Span{Start: a.start(key, value), End: value.End})
+		}
 	case `"max_completion_tokens"`:
 		a.newer, a.value = provider.Span{Start: a.start(key, value), End: value.End}, value
 	}
@@ -86,13 +93,27 @@ func (a *adapter) limits() {
 		return
 	}
 	a.replace(provider.Span{Start: a.newer.Start, End: a.value.Start}, `"max_tokens":`)
-	gone := a.older
-	if after := bytes.TrimLeft(a.body[gone.End:], " \t\r\n"); after[0] == ',' {
-		gone.End = len(a.body) - len(after) + 1
-	} else {
-		gone.Start = bytes.LastIndexByte(a.body[:gone.Start], ',')
+	a.gone = append(a.gone, a.older)
+}
+
+// remove leaves out the members that are gone, which do not share a comma: those side by side go as one. Each takes the
+// comma that follows, and the last of an object the one before.
+func (a *adapter) remove() {
+	slices.SortFunc(a.gone, func(x, y provider.Span) int { return cmp.Compare(x.Start, y.Start) })
+	for i := 0; i < len(a.gone); i++ {
+		gone := a.gone[i]
+		for i+1 < len(a.gone) && len(bytes.Trim(a.body[gone.End:a.gone[i+1].Start], ", \t\r\n")) == 0 {
+			i++
+			gone.End = a.gone[i].End
+		}
+		before := bytes.TrimRight(a.body[:gone.Start], " \t\r\n")
+		if after := bytes.TrimLeft(a.body[gone.End:], " \t\r\n"); after[0] == ',' {
+			gone.End = len(a.body) - len(after) + 1
+		} else if before[len(before)-1] == ',' {
+			gone.Start = len(before) - 1
+		}
+		a.replace(gone, "")
 	}
-	a.replace(gone, "")
 }
 
 // elements visits the elements of an array, and members the members of an object, wherever in the body they are.

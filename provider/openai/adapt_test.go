@@ -71,7 +71,14 @@ func TestWhatIsChangedForOthersThanOpenAI(t *testing.T) {
 		"IDs that are as they must be": {
 			"mistral", `{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"abcDEF123"}]},{"role":"tool","tool_call_id":"abcDEF123"}]}`, "",
 		},
-		"messages that are none": {"mistral", `{"model":"m","max_completion_tokens":1,"messages":"developer"}`, `{"model":"m","max_tokens":1,"messages":"developer"}`},
+		"stream_options, which are refused": {
+			"mistral", `{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true}}`, `{"model":"m","messages":[],"stream":true}`,
+		},
+		"stream_options and both limits, side by side": {
+			"mistral", `{"model":"m","max_completion_tokens":5, "stream_options":{"include_usage":true} , "max_tokens":4}`, `{"model":"m","max_tokens":5}`,
+		},
+		"stream_options where they are known": {"together", `{"model":"m","stream":true,"stream_options":{"include_usage":true}}`, ""},
+		"messages that are none":              {"mistral", `{"model":"m","max_completion_tokens":1,"messages":"developer"}`, `{"model":"m","max_tokens":1,"messages":"developer"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,18 +128,20 @@ func TestAllChangesAtOnce(t *testing.T) {
 	members := []string{
 		`"model":"m"`, `"stream":true`, `"max_tokens":4`, `"max_completion_tokens":5`, `"messages":[{"role":"developer"}]`,
 	}
-	want := map[string]any{
-		"model": "other", "stream": true, "max_tokens": 5.0, "stream_options": map[string]any{"include_usage": true},
-		"messages": []any{map[string]any{"role": "system"}},
-	}
-	permute(members, func(order []string) {
-		body := "{" + strings.Join(order, ",") + "}"
-		text := sent(t, "mistral", body, "other")
-		var got map[string]any
-		if err := json.Unmarshal([]byte(text), &got); err != nil || !reflect.DeepEqual(got, want) {
-			t.Fatalf("%s became %s: %v", body, text, err)
+	for preset, options := range map[string]string{"mistral": `"stream_options":{"include_usage":true}`, "deepseek": `"tool_choice":"auto"`} {
+		want := map[string]any{"model": "other", "stream": true, "max_tokens": 5.0, "messages": []any{map[string]any{"role": "system"}}}
+		if preset == "deepseek" {
+			want["tool_choice"], want["stream_options"] = "auto", map[string]any{"include_usage": true}
 		}
-	})
+		permute(append(members, options), func(order []string) {
+			body := "{" + strings.Join(order, ",") + "}"
+			text := sent(t, preset, body, "other")
+			var got map[string]any
+			if err := json.Unmarshal([]byte(text), &got); err != nil || !reflect.DeepEqual(got, want) {
+				t.Fatalf("%s became %s: %v", body, text, err)
+			}
+		})
+	}
 }
 
 // permute calls visit with every order of what is in all.
@@ -157,10 +166,11 @@ func FuzzAdapt(f *testing.F) {
 		`{"model":"m","max_tokens":4,"max_completion_tokens":5}`, `{"max_completion_tokens":5,"x":[1,{"y":2}], "max_tokens" : 4 }`,
 		`{"messages":[{"role":"developer","tool_call_id":"x","tool_calls":[{"id":"y"}]}],"tool_choice":"required"}`,
 		`{"messages":[[],{},null,"developer",{"role":null,"tool_calls":{"id":1}}],"max_completion_tokens":null}`, `{"max_completion_tokens":5`,
+		`{"max_completion_tokens":5,"stream_options":{}, "max_tokens":4,"stream_options":null}`,
 	} {
 		f.Add([]byte(body))
 	}
-	quirks := dialect.Quirks{MaxTokens: true, SystemRole: true, ToolIDs9: true, RequiredIsAny: true}
+	quirks := dialect.Quirks{MaxTokens: true, SystemRole: true, ToolIDs9: true, RequiredIsAny: true, NoStreamOptions: true}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		body := provider.NewBody(text, nil)
 		edits := adapt(text, &quirks, nil)

@@ -54,20 +54,23 @@ var presets = [...]preset{
 		},
 	},
 	{
+		// docs.together.ai/docs/openai-api-compatibility; its logprobs are a number, and in a shape of their own.
 		name: "together", base: "https://api.together.xyz/v1", env: "TOGETHER_API_KEY",
 		speaks: []dialect.API{chat, completions, embeddings},
 		quirks: &dialect.Quirks{
 			MaxTokens: true, SystemRole: true,
+			Refused:    []string{"logprobs", "top_logprobs"},
 			Extensions: []string{"top_k", "min_p", "repetition_penalty", "chat_template_kwargs"},
 		},
 	},
 	{
 		// It answers 422 to every parameter that it does not know (editor-code-assistant/eca#231), among
-		// them store (Gitlawb/openclaude#739).
+		// them store (Gitlawb/openclaude#739) and stream_options.include_usage: its streams have their usage in any case
+		// (dnakov/anon-kode#53). docs.mistral.ai/capabilities/reasoning has none and high of the efforts.
 		name: "mistral", base: "https://api.mistral.ai/v1", env: "MISTRAL_API_KEY",
 		speaks: []dialect.API{chat, embeddings},
 		quirks: &dialect.Quirks{
-			MaxTokens: true, SystemRole: true, ToolIDs9: true, RequiredIsAny: true, NoUserAfterTool: true,
+			MaxTokens: true, SystemRole: true, ToolIDs9: true, RequiredIsAny: true, NoUserAfterTool: true, NoStreamOptions: true, EffortHigh: true,
 			Refused: []string{
 				"seed", "user", "logit_bias", "logprobs", "top_logprobs", "store", "service_tier", "safety_identifier",
 				"prompt_cache_key", "verbosity", "modalities", "audio", "web_search_options",
@@ -88,9 +91,14 @@ var presets = [...]preset{
 		quirks: &dialect.Quirks{SystemRole: true},
 	},
 	{
+		// Messages must take turns (perplexityai/api-discussion#265); its description of the API has no logprobs.
 		name: "perplexity", base: "https://api.perplexity.ai", env: "PERPLEXITY_API_KEY",
 		speaks: []dialect.API{chat},
-		quirks: &dialect.Quirks{MaxTokens: true, SystemRole: true, Extensions: []string{"top_k", "search_mode", "web_search_options"}},
+		quirks: &dialect.Quirks{
+			MaxTokens: true, SystemRole: true, Alternate: true,
+			Refused:    []string{"logprobs", "top_logprobs"},
+			Extensions: []string{"top_k", "search_mode", "web_search_options"},
+		},
 	},
 	{
 		name: "openrouter", base: "https://openrouter.ai/api/v1", env: "OPENROUTER_API_KEY",
@@ -100,9 +108,11 @@ var presets = [...]preset{
 		},
 	},
 	{
+		// docs.cohere.com/docs/compatibility-api: of the efforts there are none and high; stream_options, max_completion_tokens and
+		// logprobs are known since August 2025 (cohere-ai/cohere-developer-experience#606).
 		name: "cohere", base: "https://api.cohere.ai/compatibility/v1", env: "COHERE_API_KEY",
 		speaks: []dialect.API{chat, embeddings},
-		quirks: &dialect.Quirks{MaxTokens: true, SystemRole: true},
+		quirks: &dialect.Quirks{MaxTokens: true, SystemRole: true, EffortHigh: true},
 	},
 	{
 		name: "fireworks", base: "https://api.fireworks.ai/inference/v1", env: "FIREWORKS_API_KEY",
@@ -110,12 +120,13 @@ var presets = [...]preset{
 		quirks: &dialect.Quirks{MaxTokens: true, SystemRole: true, Extensions: []string{"top_k", "min_p", "repetition_penalty"}},
 	},
 	{
-		// inference-docs.cerebras.ai/resources/openai: system has the place of developer; some parameters are a 400.
+		// inference-docs.cerebras.ai/resources/openai: system has the place of developer; some parameters are a 400, as is
+		// parallel_tool_calls (agno-agi/agno#4508).
 		name: "cerebras", base: "https://api.cerebras.ai/v1", env: "CEREBRAS_API_KEY",
 		speaks: []dialect.API{chat, completions},
 		quirks: &dialect.Quirks{
 			SystemRole: true,
-			Refused:    []string{"frequency_penalty", "presence_penalty", "logit_bias", "prompt_cache_key", "verbosity"},
+			Refused:    []string{"frequency_penalty", "presence_penalty", "logit_bias", "parallel_tool_calls", "prompt_cache_key", "verbosity"},
 		},
 	},
 	{

@@ -55,6 +55,7 @@ func (p *passing) End(dst []byte) ([]byte, error) {
 
 func (p *passing) Done() bool           { return p.done }
 func (p *passing) Usage() dialect.Usage { return p.usage }
+func (p *passing) Sequence() int64      { return 0 }
 
 // What translates nothing and is right in everything else passes.
 func TestTheSuitePassesWhatIsRight(t *testing.T) {
