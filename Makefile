@@ -64,12 +64,16 @@ caddy: check-manifest ## Build bin/caddy with xcaddy from xcaddy.json, for use
 		xargs -0 $(XCADDY) build --output bin/caddy
 
 .PHONY: test
-test: redis ## Run every test, end-to-end tests included, and say what was skipped; RACE=1 for the race detector
+test: redis promtool ## Run every test, end-to-end tests included, and say what was skipped; RACE=1 for the race detector
 	go run ./.ci/testreport $(if $(RACE),-race) ./... ./.ci/testreport
 
 .PHONY: redis
 redis: # The server that the tests of the Redis queue start; without one they are skipped
 	@if command -v bash >/dev/null; then bash .ci/redis; fi
+
+.PHONY: promtool
+promtool: ## Check the alert rules in examples/ and run their tests, if there is a promtool
+	@if command -v bash >/dev/null; then bash .ci/promtool; fi
 
 .PHONY: race
 race: ## Run every test with the race detector

@@ -30,6 +30,7 @@ type options struct {
 	repeats        int
 	run            *regexp.Regexp
 	modes          []mode
+	telemetry      []string // of the mode observed
 	quick          bool
 	includeUsage   bool
 	jsonFile       string
@@ -72,9 +73,11 @@ func parseOptions(args []string) (options, error) {
 		opts  options
 		flags = flag.NewFlagSet("bench", flag.ContinueOnError)
 		run   = flags.String("run", "", "run only the scenarios whose name matches this `regexp`")
-		modes = flags.String("modes", "reverse_proxy,runestone,translated",
-			"what to measure, comma-separated; also: direct, which has no gateway and shows what the harness can do")
+		modes = flags.String("modes", "reverse_proxy,runestone,observed,translated",
+			"what to measure, comma-separated; also: direct, which has no gateway and shows what the harness can do, "+
+				"and observed_proxy, reverse_proxy with access log and tracing")
 	)
+	telemetry := flags.String("telemetry", strings.Join(allTelemetry, ","), "what the mode observed has on, comma-separated")
 	flags.StringVar(&opts.binary, "binary", "", "gateway binary to measure (default: build ./cmd/caddy)")
 	flags.IntVar(&opts.rounds, "rounds", 0, "measurements of each mode (default 3, with -quick 1)")
 	flags.IntVar(&opts.repeats, "repeats", 2,
@@ -106,6 +109,9 @@ func parseOptions(args []string) (options, error) {
 	var err error
 	if opts.run, err = regexp.Compile(*run); err != nil {
 		return opts, fmt.Errorf("-run: %w", err)
+	}
+	if opts.telemetry, err = parseTelemetry(*telemetry); err != nil {
+		return opts, err
 	}
 	opts.modes, err = parseModes(*modes)
 	return opts, err
@@ -146,6 +152,11 @@ func run(ctx context.Context, opts options) (err error) {
 	if err != nil {
 		return err
 	}
+	stop, err := r.startCollector(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	results := Results{Machine: describeMachine(r.binary), Started: time.Now().UTC(), Quick: opts.quick}
 	fmt.Println(results.Machine)
 	for i := range chosen {

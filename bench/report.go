@@ -195,6 +195,9 @@ func (o *Outcome) print(w io.Writer) error {
 	if verbatim, other := o.of(runestone), o.of(translated); verbatim != nil && other != nil {
 		fmt.Fprintf(w, "Translated costs %s of what verbatim does.\n", number(median(other.Cost)/median(verbatim.Cost), 2))
 	}
+	if off, on := o.of(runestone), o.of(observed); off != nil && on != nil {
+		fmt.Fprintf(w, "All telemetry costs %s %%.\n", number(100*(median(on.Cost)/median(off.Cost)-1), 1))
+	}
 	for _, mo := range o.Modes {
 		if others := mo.Medians[foreignColumn.title]; others > busyPercent {
 			fmt.Fprintf(w, "Do not trust this: others took %.0f %% of the machine in mode %s.\n", others, mo.Mode)

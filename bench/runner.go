@@ -26,6 +26,8 @@ type runner struct {
 	dir    string // for the gateway's files
 	self   string // this program
 	binary string // the gateway
+
+	collector string // the address of what takes spans
 }
 
 func newRunner(ctx context.Context, opts options, dir string) (*runner, error) {

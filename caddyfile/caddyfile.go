@@ -77,6 +77,7 @@ type place struct {
 //		max_body <size>
 //		drain_timeout <duration>
 //		overflow off|{ ... }
+//		usage_log
 //		key <name> { ... }
 //		keys { ... }
 //	}
@@ -112,6 +113,7 @@ func (p *parser) app() block {
 		"max_body":      once(p.at("max_body", size(&p.config.MaxBody))),
 		"drain_timeout": once(p.at("drain_timeout", duration(&p.config.DrainTimeout, "a duration such as 30s or 5m"))),
 		"overflow":      once(p.at("overflow", p.overflow)),
+		"usage_log":     once(set(&p.config.UsageLog)),
 		"key":           many(p.key),
 		"keys":          once(p.keys),
 	}}

@@ -16,6 +16,7 @@ import (
 //		api_key <key> [weight <count>]
 //		max_concurrency <calls>|adaptive { ... }
 //		passthrough
+//		probe <interval>
 //		timeouts { ... }
 //		<options of the adapter>
 //	}
@@ -53,6 +54,7 @@ func (p *parser) providerBlock(d *caddyfile.Dispenser, path string, v *gateway.P
 		"api_key":         many(p.apiKey(path, v)),
 		"max_concurrency": once(p.maxConcurrency(path+".max_concurrency", v)),
 		"passthrough":     once(p.at(path+".passthrough", set(&v.Passthrough))),
+		"probe":           once(p.at(path+".probe", duration(&v.Probe, "a duration such as 30s"))),
 		"timeouts":        once(p.timeouts(path+".timeouts", &v.Timeouts)),
 	}}
 	own := &leftover{tokens: []caddyfile.Token{d.Token()}, common: common.names()}

@@ -91,6 +91,8 @@ type (
 		// ThinkingBlocks is an extension: Anthropic's blocks, or their signatures.
 		ThinkingBlocks []json.RawMessage
 		ToolCalls      []ChatToolDelta
+		// Annotations are those of the text, such as citations of pages.
+		Annotations []json.RawMessage
 	}
 
 	// ChatToolDelta is a call of a tool, or what an event adds to it.
@@ -106,6 +108,8 @@ type (
 		Index        int
 		Delta        ChatDelta // delta or message
 		FinishReason string
+		// Logprobs is the array logprobs.content, nil if there is none.
+		Logprobs json.RawMessage
 	}
 
 	// ChatAnswer is a whole answer (chat.completion) or an event of a stream (chat.completion.chunk).
@@ -116,6 +120,8 @@ type (
 		HasChoices             bool // there is an array of choices, if an empty one
 		Usage                  Usage
 		HasUsage               bool
+		// SearchResults and Citations are extensions of Perplexity's: the sources of the answer, nil if there are none.
+		SearchResults, Citations json.RawMessage
 		// Error is what it reports as an error, with the status that it would have had.
 		Error *Error
 

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"encoding/json"
 	"strconv"
 )
 
@@ -16,6 +17,7 @@ func readChatAnswer(data []byte, a *ChatAnswer) error {
 	a.Choices, a.HasChoices = a.Choices[:0], false
 	a.Usage, a.HasUsage = Usage{}, false
 	a.Created, a.Error = nil, nil
+	a.SearchResults, a.Citations = nil, nil
 	w.scanner = scanner{data: data}
 	w.failed, w.id, w.model, w.tier = false, false, false, false
 	if err := w.document(w.visitRoot); err != nil {
@@ -53,9 +55,9 @@ type chatWalk struct {
 	call   *ChatToolDelta
 	part   chatPiece
 
-	visitRoot, visitChoice, visitDelta, visitCall, visitFunction, visitPart, visitGroq func(key []byte) error
+	visitRoot, visitChoice, visitDelta, visitCall, visitFunction, visitPart, visitGroq, visitLogprobs func(key []byte) error
 
-	eachChoice, eachCall, eachPart, eachThought, eachBlock func() error
+	eachChoice, eachCall, eachPart, eachThought, eachBlock, eachAnnotation func() error
 }
 
 // chatPiece is a part of content that is an array.
@@ -66,8 +68,9 @@ func newChatWalk(a *ChatAnswer) *chatWalk {
 	// They are made once, not with each object.
 	w.visitRoot, w.visitChoice, w.visitDelta = w.root, w.choiceMember, w.deltaMember
 	w.visitCall, w.visitFunction = w.callMember, w.function
-	w.visitPart, w.visitGroq = w.partMember, w.groq
+	w.visitPart, w.visitGroq, w.visitLogprobs = w.partMember, w.groq, w.logprobs
 	w.eachChoice, w.eachCall, w.eachPart, w.eachThought, w.eachBlock = w.oneChoice, w.oneCall, w.onePart, w.oneThought, w.oneBlock
+	w.eachAnnotation = w.oneAnnotation
 	return w
 }
 
@@ -153,12 +156,25 @@ func (w *chatWalk) root(key []byte) error {
 		return w.usage()
 	case "x_groq":
 		return w.object(w.visitGroq)
+	case "search_results":
+		return w.list(&w.a.SearchResults)
+	case "citations":
+		return w.list(&w.a.Citations)
 	case "error":
 		failed, err := w.truthy()
 		w.failed = w.failed || failed
 		return err
 	}
 	return w.value()
+}
+
+// list reads an array as it is.
+func (w *chatWalk) list(to *json.RawMessage) error {
+	value, err := w.next()
+	if err == nil && value[0] == '[' && !isEmptyArray(value) {
+		*to = value
+	}
+	return err
 }
 
 func (w *chatWalk) usage() error {
@@ -194,7 +210,7 @@ func (w *chatWalk) oneChoice() error {
 	if n < cap(w.a.Choices) { // what the last one there had is used again
 		w.a.Choices = w.a.Choices[:n+1]
 		c := &w.a.Choices[n]
-		*c = ChatChoice{Delta: ChatDelta{ToolCalls: c.Delta.ToolCalls[:0], ThinkingBlocks: c.Delta.ThinkingBlocks[:0]}}
+		*c = ChatChoice{Delta: ChatDelta{ToolCalls: c.Delta.ToolCalls[:0], ThinkingBlocks: c.Delta.ThinkingBlocks[:0], Annotations: c.Delta.Annotations[:0]}}
 	} else {
 		w.a.Choices = append(w.a.Choices, ChatChoice{})
 	}
@@ -212,10 +228,19 @@ func (w *chatWalk) choiceMember(key []byte) error {
 		return w.object(w.visitDelta)
 	case "finish_reason":
 		return w.word(&w.choice.FinishReason)
+	case "logprobs":
+		return w.object(w.visitLogprobs)
 	case "error":
 		failed, err := w.truthy()
 		w.failed = w.failed || failed
 		return err
+	}
+	return w.value()
+}
+
+func (w *chatWalk) logprobs(key []byte) error {
+	if string(unquoted(key)) == "content" {
+		return w.list(&w.choice.Logprobs)
 	}
 	return w.value()
 }
@@ -253,6 +278,8 @@ func (w *chatWalk) deltaMember(key []byte) error {
 		return w.array(w.eachBlock)
 	case "tool_calls":
 		return w.array(w.eachCall)
+	case "annotations":
+		return w.array(w.eachAnnotation)
 	case "function_call":
 		if w.peek() != '{' {
 			return w.value()
@@ -267,6 +294,14 @@ func (w *chatWalk) oneBlock() error {
 	block, err := w.next()
 	if err == nil && block[0] == '{' {
 		w.choice.Delta.ThinkingBlocks = append(w.choice.Delta.ThinkingBlocks, block)
+	}
+	return err
+}
+
+func (w *chatWalk) oneAnnotation() error {
+	annotation, err := w.next()
+	if err == nil && annotation[0] == '{' {
+		w.choice.Delta.Annotations = append(w.choice.Delta.Annotations, annotation)
 	}
 	return err
 }

@@ -221,7 +221,7 @@ func (f *chatFrame) learn(data []byte, in *ChatAnswer) {
 	}
 	c := &in.Choices[0]
 	d := &c.Delta
-	if c.Index != 0 || c.FinishReason != "" || len(d.ContentJSON) <= 2 || d.Refusal != "" || d.Reasoning != "" || len(d.ThinkingBlocks)+len(d.ToolCalls) > 0 {
+	if c.Index != 0 || c.FinishReason != "" || c.Logprobs != nil || len(d.Annotations) > 0 || in.SearchResults != nil || in.Citations != nil || len(d.ContentJSON) <= 2 || d.Refusal != "" || d.Reasoning != "" || len(d.ThinkingBlocks)+len(d.ToolCalls) > 0 {
 		return
 	}
 	start := cap(data) - cap(d.ContentJSON) // it is a part of data

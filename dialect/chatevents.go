@@ -80,6 +80,11 @@ func (w *chatWriter) thinkingBlock(dst, block []byte) []byte {
 	return append(dst, w.tail...)
 }
 
+// annotations appends an event with citations, of which there are some.
+func (w *chatWriter) annotations(dst []byte, all []citation) []byte {
+	return w.text(dst, "annotations", chatAnnotations(all))
+}
+
 // toolStart appends the event that begins the call of a tool. index counts calls from 0; extra is
 // its extra_content, if any.
 func (w *chatWriter) toolStart(dst []byte, index int, call *ChatToolCall) []byte {
@@ -157,6 +162,7 @@ type chatMessage struct {
 	contentJSON, reasoningJSON []byte
 
 	thinking [][]byte // blocks of Anthropic's kind
+	cited    []citation
 	tools    []ChatToolCall
 	finish   string
 	tier     string
@@ -212,6 +218,9 @@ func (m *chatMessage) append(dst []byte, index int) []byte {
 			dst = append(dst, block...)
 		}
 		dst = append(dst, ']')
+	}
+	if len(m.cited) > 0 {
+		dst = append(append(dst, `,"annotations":`...), chatAnnotations(m.cited)...)
 	}
 	if len(m.tools) > 0 {
 		dst = append(dst, `,"tool_calls":[`...)

@@ -21,8 +21,12 @@ type responsesAnswers struct {
 	calls []*responsesOutput // those of tools, also if they still have no name
 	open  *responsesOutput   // the message or reasoning that goes on
 	size  int                // bytes of text in them
-	begun bool
-	ended bool
+	texts bool               // one has begun
+	early []citation         // that wait for one
+
+	sources []citation // that are told beside the answer
+	begun   bool
+	ended   bool
 
 	finish   string
 	usage    Usage
@@ -51,7 +55,8 @@ func (a *responsesAnswers) Whole(dst, body []byte) ([]byte, error) {
 	a.usage, a.hasUsage, a.finish = a.in.Usage, true, c.FinishReason
 	a.out.tier = a.in.ServiceTier
 	// It is what a stream with one event would have been.
-	scratch, err := a.delta(nil, &c.Delta)
+	a.takeSources()
+	scratch, err := a.delta(nil, c)
 	if err != nil {
 		return dst, err
 	}
@@ -82,7 +87,7 @@ func (a *responsesAnswers) status() string {
 // Event implements [Answers].
 func (a *responsesAnswers) Event(dst []byte, e sse.Event) ([]byte, error) {
 	if text := a.frame.text(e.Data); text != nil && !a.ended {
-		return a.say(dst, "output_text", inner(text))
+		return a.say(dst, "output_text", inner(text), nil)
 	}
 	switch data := bytes.TrimSpace(e.Data); {
 	case len(data) == 0:
@@ -122,6 +127,7 @@ func (a *responsesAnswers) take(dst []byte) ([]byte, error) {
 	if a.in.ServiceTier != "" {
 		a.out.tier = a.in.ServiceTier
 	}
+	a.takeSources()
 	c := a.in.first()
 	if c == nil { // nothing but usage, or what Azure says of the prompt
 		if a.in.HasUsage && a.finish != "" {
@@ -132,7 +138,7 @@ func (a *responsesAnswers) take(dst []byte) ([]byte, error) {
 	if err := brokenFinish(c.FinishReason); err != nil {
 		return dst, err
 	}
-	dst, err := a.delta(a.begin(dst), &c.Delta)
+	dst, err := a.delta(a.begin(dst), c)
 	if err != nil || c.FinishReason == "" {
 		return dst, err
 	}
@@ -203,7 +209,7 @@ func (a *responsesAnswers) finishItems(dst []byte) ([]byte, error) {
 	}
 	if !cut && !a.says() { // an empty answer is one as well
 		var err error
-		if dst, err = a.say(dst, "output_text", nil); err != nil {
+		if dst, err = a.say(dst, "output_text", nil, nil); err != nil {
 			return dst, err
 		}
 	}
@@ -226,8 +232,9 @@ func (a *responsesAnswers) says() bool {
 }
 
 // delta translates what an event adds: reasoning first, then text, then calls, as they come in one event of some servers.
-func (a *responsesAnswers) delta(dst []byte, d *ChatDelta) ([]byte, error) {
+func (a *responsesAnswers) delta(dst []byte, c *ChatChoice) ([]byte, error) {
 	var err error
+	d := &c.Delta
 	if d.Reasoning != "" {
 		if dst, err = a.reason(dst, inner(d.reasoningJSON())); err != nil {
 			return dst, err
@@ -238,13 +245,18 @@ func (a *responsesAnswers) delta(dst []byte, d *ChatDelta) ([]byte, error) {
 			return dst, err
 		}
 	}
-	if d.Content != "" {
-		if dst, err = a.say(dst, "output_text", inner(d.contentJSON())); err != nil {
+	if d.Content != "" || c.Logprobs != nil && d.Reasoning == "" && len(d.ToolCalls) == 0 { // a token may be a part of a character
+		if dst, err = a.say(dst, "output_text", inner(d.contentJSON()), c.Logprobs); err != nil {
 			return dst, err
 		}
 	}
+	for _, annotation := range d.Annotations {
+		if cited, ok := readAnnotation(annotation); ok {
+			dst = a.note(dst, &cited)
+		}
+	}
 	if d.Refusal != "" {
-		if dst, err = a.say(dst, "refusal", inner(appendJSON(nil, d.Refusal))); err != nil {
+		if dst, err = a.say(dst, "refusal", inner(appendJSON(nil, d.Refusal)), nil); err != nil {
 			return dst, err
 		}
 	}
@@ -254,6 +266,13 @@ func (a *responsesAnswers) delta(dst []byte, d *ChatDelta) ([]byte, error) {
 		}
 	}
 	return dst, nil
+}
+
+// takeSources keeps the sources that an event tells, which each does again.
+func (a *responsesAnswers) takeSources() {
+	if a.in.SearchResults != nil || a.in.Citations != nil {
+		a.sources = readSources(a.in.SearchResults, a.in.Citations)
+	}
 }
 
 // grow counts text that is kept until the end, as the last events repeat it.

@@ -215,6 +215,10 @@ func (f *followed) event(u *responsesEvent) error {
 		return f.add(part, u.Delta)
 	case "function_call_arguments.delta", "custom_tool_call_input.delta":
 		return f.add(item, u.Delta)
+	case "output_text.annotation.added":
+		if _, ok := f.open[part]; !ok {
+			return fmt.Errorf("its part is not open")
+		}
 	case "output_text.done", "reasoning_summary_text.done":
 		return f.end(part, u.Text)
 	case "refusal.done":

@@ -33,6 +33,9 @@ type responsesText struct {
 	kind string // output_text or refusal
 	text []byte
 	done bool
+
+	logprobs []byte   // of the text, as the elements of an array are written
+	notes    [][]byte // annotations of the text
 }
 
 var errItems = unreadable("The provider's answer has too many parts.")
@@ -124,9 +127,12 @@ func (i *responsesOutput) unsigned() bool {
 
 func quote(text []byte) []byte { return append(append([]byte{'"'}, text...), '"') }
 
-// say adds to a part of a message: its text or its refusal.
-func (a *responsesAnswers) say(dst []byte, kind string, text []byte) ([]byte, error) {
+// say adds to a part of a message: its text or its refusal. Of a text there may be an array with its logprobs.
+func (a *responsesAnswers) say(dst []byte, kind string, text, logprobs []byte) ([]byte, error) {
 	if err := a.grow(text); err != nil {
+		return dst, err
+	}
+	if err := a.grow(logprobs); err != nil {
 		return dst, err
 	}
 	dst, item, err := a.item(dst, "message", "msg_")
@@ -143,16 +149,86 @@ func (a *responsesAnswers) say(dst []byte, kind string, text []byte) ([]byte, er
 		dst = a.out.part(dst, "response.content_part.added", item)
 		item.where = append(item.appendWhere(item.where[:0]), `,"content_index":`...)
 		item.where = strconv.AppendInt(item.where, item.partIndex(), 10)
+		a.texts = a.texts || kind == "output_text"
+		early := a.early
+		a.early = nil
+		for i := range early {
+			dst = a.note(dst, &early[i])
+		}
 	}
-	if len(text) == 0 {
+	if len(text) == 0 && logprobs == nil {
 		return dst, nil
 	}
 	part := &item.parts[len(item.parts)-1]
 	part.text = append(part.text, text...)
-	if kind == "refusal" {
+	switch {
+	case kind == "refusal":
 		return a.out.delta(dst, refusalDelta, item.where, text, "}\n\n"), nil
+	case logprobs == nil:
+		return a.out.delta(dst, textDelta, item.where, text, `,"logprobs":[]}`+"\n\n"), nil
 	}
-	return a.out.delta(dst, textDelta, item.where, text, `,"logprobs":[]}`+"\n\n"), nil
+	logprobs = oneLine(logprobs)
+	part.addLogprobs(logprobs)
+	return a.out.delta(dst, textDelta, item.where, text, `,"logprobs":`+string(logprobs)+"}\n\n"), nil
+}
+
+// addLogprobs adds the elements of an array, which has some.
+func (p *responsesText) addLogprobs(array []byte) {
+	if len(p.logprobs) > 0 {
+		p.logprobs = append(p.logprobs, ',')
+	}
+	p.logprobs = append(p.logprobs, array[1:len(array)-1]...)
+}
+
+// note adds a citation to the text that goes on. If none has begun yet it waits for one; what comes after its text has
+// ended comes too late, as the client has been told the whole of that.
+func (a *responsesAnswers) note(dst []byte, c *citation) []byte {
+	if part := a.open.lastText(); part != nil {
+		return a.noteIn(dst, a.open, part, c)
+	}
+	if !a.texts && len(a.early) < maxCitations {
+		a.early = append(a.early, *c)
+	}
+	return dst
+}
+
+// lastText returns the part of a message that goes on, if it is text.
+func (i *responsesOutput) lastText() *responsesText {
+	if i == nil || len(i.parts) == 0 {
+		return nil
+	}
+	if part := &i.parts[i.partIndex()]; part.kind == "output_text" && !part.done {
+		return part
+	}
+	return nil
+}
+
+// noteIn adds a citation to the last part of a message. An answer that is too long goes without.
+func (a *responsesAnswers) noteIn(dst []byte, item *responsesOutput, part *responsesText, c *citation) []byte {
+	var w writer
+	w.open('{')
+	w.member("type", "url_citation")
+	c.write(&w)
+	w.close('}')
+	if a.grow(w.b) != nil {
+		return dst
+	}
+	part.notes = append(part.notes, w.b)
+	return a.out.annotation(dst, item)
+}
+
+// noteSources adds the citations of sources that are told beside a text which ends, unless it has annotations that do.
+func (a *responsesAnswers) noteSources(dst []byte, item *responsesOutput) []byte {
+	part := item.lastText()
+	if part == nil || len(part.notes) > 0 || len(a.sources) == 0 {
+		return dst
+	}
+	all := sourced(string(unquoted(quote(part.text))), a.sources)
+	a.sources = nil
+	for i := range all {
+		dst = a.noteIn(dst, item, part, &all[i])
+	}
+	return dst
 }
 
 // call adds to a call, or begins one. The client is told once the name is known.
@@ -275,6 +351,7 @@ func (a *responsesAnswers) closePart(dst []byte, item *responsesOutput) []byte {
 	if n == 0 || item.parts[n-1].done {
 		return dst
 	}
+	dst = a.noteSources(dst, item)
 	item.parts[n-1].done = true
 	dst = a.out.textDone(dst, item)
 	return a.out.part(dst, "response.content_part.done", item)

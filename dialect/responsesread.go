@@ -31,7 +31,7 @@ func responsesToChat(body []byte, t *Target) (*Translation, error) {
 // responsesNames are the names that the Responses API has for parameters of chat completions.
 var responsesNames = map[string]string{
 	"messages": "input", "max_completion_tokens": "max_output_tokens", "max_tokens": "max_output_tokens",
-	"reasoning_effort": "reasoning.effort", "response_format": "text.format", "verbosity": "text.verbosity",
+	"reasoning_effort": "reasoning.effort", "response_format": "text.format", "verbosity": "text.verbosity", "logprobs": "include",
 }
 
 // responsesOrigin is what a message is from, as errors name it: an item, and those with the calls in it.
@@ -91,6 +91,8 @@ type responsesReader struct {
 	kinds  map[string]*responsesTool // by the functions that stand for them
 	search *webSearch
 
+	logprobs bool // they are wanted
+
 	assistant *ChatMessage    // what the assistant is saying: items of several kinds are one message
 	from      responsesOrigin // of that
 	calls     map[string]*responsesCall
@@ -103,7 +105,7 @@ type responsesReader struct {
 // not alias the request, which may be gone by then.
 type responsesEcho struct {
 	instructions, maxOutputTokens, maxToolCalls, metadata, parallelToolCalls, promptCacheKey, reasoning, safetyIdentifier,
-	temperature, text, toolChoice, tools, topP, truncation, user json.RawMessage
+	temperature, text, toolChoice, tools, topLogprobs, topP, truncation, user json.RawMessage
 }
 
 // echoed returns a value as answers repeat it.
@@ -235,9 +237,7 @@ func (r *responsesReader) scalar(name string, value []byte) (err error) {
 	case "service_tier":
 		r.r.ServiceTier, err = readText(value, name)
 	case "top_logprobs":
-		if !isNull(value) && string(value) != "0" {
-			err = unsupported(name, "is not supported with this model.")
-		}
+		err = r.topLogprobs(value)
 	case "safety_identifier":
 		r.echo.safetyIdentifier = echoed(value)
 		r.extra(name, value)
@@ -279,10 +279,34 @@ func (r *responsesReader) include(value []byte) error {
 	}
 	return eachElement(value, "include", func(i int, value []byte) error {
 		if string(unquoted(value)) == "message.output_text.logprobs" {
-			return unsupported(index("include", i), "asks for logprobs, which are not supported with this model.")
+			return r.wantLogprobs(index("include", i))
 		}
 		return nil
 	})
+}
+
+// topLogprobs reads how many tokens are to be told beside each of the answer's.
+func (r *responsesReader) topLogprobs(value []byte) error {
+	const name = "top_logprobs"
+	r.echo.topLogprobs = echoed(value)
+	n, err := readWhole(value, name)
+	if err != nil || n == nil || *n == 0 {
+		return err
+	}
+	r.extra(name, value)
+	return r.wantLogprobs(name)
+}
+
+// wantLogprobs asks for the logprobs of the answer, which a parameter wants, of a server that has them.
+func (r *responsesReader) wantLogprobs(param string) error {
+	if r.t.Between || r.t.Quirks != nil && slices.Contains(r.t.Quirks.Refused, "logprobs") {
+		return unsupported(param, "asks for logprobs, which this model does not tell.")
+	}
+	if !r.logprobs {
+		r.logprobs = true
+		r.extra("logprobs", []byte("true"))
+	}
+	return nil
 }
 
 func (r *responsesReader) instructions(value []byte) error {

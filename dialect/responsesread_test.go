@@ -94,6 +94,9 @@ func TestResponsesToChat(t *testing.T) {
 			"what names the user", `"input":"hi","user":"u","safety_identifier":"s","prompt_cache_key":"k","service_tier":"flex"`,
 			hi + `,"user":"u","service_tier":"flex","safety_identifier":"s","prompt_cache_key":"k"`,
 		},
+		{"logprobs", `"input":"hi","include":["message.output_text.logprobs"],"top_logprobs":3`, hi + `,"logprobs":true,"top_logprobs":3`},
+		{"logprobs without others beside them", `"input":"hi","include":["message.output_text.logprobs"]`, hi + `,"logprobs":true`},
+		{"others beside them, which are nothing without", `"input":"hi","top_logprobs":3`, hi + `,"top_logprobs":3,"logprobs":true`},
 		{
 			"what is for the Responses API alone", `"input":"hi","store":true,"metadata":{"a":"b"},"include":["reasoning.encrypted_content"],"truncation":"disabled","background":false,"top_logprobs":0,"previous_response_id":null,"conversation":null,"stream_options":{"include_obfuscation":false}`,
 			hi,
@@ -209,8 +212,6 @@ func TestResponsesThatNeedMore(t *testing.T) {
 		`{"input":"x","conversation":{"id":"c"}}`:                                                    "conversation",
 		`{"input":"x","prompt":{"id":"p"}}`:                                                          "prompt",
 		`{"input":"x","background":true}`:                                                            "background",
-		`{"input":"x","top_logprobs":2}`:                                                             "top_logprobs",
-		`{"input":"x","include":["message.output_text.logprobs"]}`:                                   "include[0]",
 		`{"input":"x","include":5}`:                                                                  "include",
 		`{"input":"x","metadata":5}`:                                                                 "metadata",
 		`{"input":"x","instructions":["a"]}`:                                                         "instructions",
@@ -329,6 +330,26 @@ func TestCarrier(t *testing.T) {
 	for _, other := range []string{"", "gAAAAAB", carrierPrefix, carrierPrefix + "!", carrierPrefix + "e30", carrierPrefix + "WzEsMl0", carrierPrefix + "W3s"} {
 		if got := carriedBlocks(other); got != nil {
 			t.Errorf("%q has %s", other, got)
+		}
+	}
+}
+
+// Logprobs are not left out: who cannot tell them says so.
+func TestResponsesLogprobsThatNobodyTells(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		to     API
+		target Target
+	}{
+		{Messages, Target{Model: "claude-sonnet-4-5"}},
+		{Gemini, Target{Model: "gemini-2.5-pro"}},
+		{Chat, Target{Model: "m", Quirks: &Quirks{Refused: []string{"logprobs"}}}},
+	} {
+		for body, param := range map[string]string{`"include":["reasoning.encrypted_content","message.output_text.logprobs"]`: "include[1]", `"top_logprobs":2`: "top_logprobs", `"top_logprobs":"2"`: "top_logprobs"} {
+			_, err := Translate(Responses, test.to, []byte(`{"model":"m","input":"x",`+body+`}`), &test.target)
+			if told, ok := errors.AsType[*Error](err); !ok || told.Status != 400 || told.Param != param {
+				t.Errorf("%s for %s: got %v", body, test.to, err)
+			}
 		}
 	}
 }

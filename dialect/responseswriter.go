@@ -95,8 +95,7 @@ func (o *responsesWriter) textDone(dst []byte, item *responsesOutput) []byte {
 	w.key(member)
 	w.quoted(part.text)
 	if part.kind == "output_text" {
-		w.key("logprobs")
-		w.literal("[]")
+		part.writeLogprobs(w)
 	}
 	return o.close()
 }
@@ -111,6 +110,25 @@ func (o *responsesWriter) part(dst []byte, kind string, item *responsesOutput) [
 	return o.close()
 }
 
+// annotation appends the event with the last annotation of the last part of a message.
+func (o *responsesWriter) annotation(dst []byte, item *responsesOutput) []byte {
+	w := o.itemEvent(dst, "response.output_text.annotation.added", item, true)
+	w.key("content_index")
+	w.whole(item.partIndex())
+	notes := item.parts[item.partIndex()].notes
+	w.key("annotation_index")
+	w.whole(int64(len(notes) - 1))
+	w.key("annotation")
+	w.raw(notes[len(notes)-1])
+	return o.close()
+}
+
+func (p *responsesText) writeLogprobs(w *writer) {
+	w.key("logprobs")
+	w.literal("[")
+	w.b = append(append(w.b, p.logprobs...), ']')
+}
+
 func (p *responsesText) write(w *writer) {
 	w.open('{')
 	w.member("type", p.kind)
@@ -119,9 +137,12 @@ func (p *responsesText) write(w *writer) {
 		w.quoted(p.text)
 	} else {
 		w.key("annotations")
-		w.literal("[]")
-		w.key("logprobs")
-		w.literal("[]")
+		w.open('[')
+		for _, note := range p.notes {
+			w.raw(note)
+		}
+		w.close(']')
+		p.writeLogprobs(w)
 		w.key("text")
 		w.quoted(p.text)
 	}
@@ -294,7 +315,7 @@ func (o *responsesWriter) response(w *writer, status string, items []*responsesO
 	or("text", e.text, `{"format":{"type":"text"}}`)
 	or("tool_choice", e.toolChoice, `"auto"`)
 	or("tools", e.tools, "[]")
-	w.b = append(w.b, `,"top_logprobs":0`...)
+	or("top_logprobs", e.topLogprobs, "0")
 	or("top_p", e.topP, "1")
 	or("truncation", e.truncation, `"disabled"`)
 	w.key("usage")

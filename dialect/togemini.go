@@ -19,7 +19,7 @@ func chatToGemini(body []byte, t *Target) (*Translation, error) {
 	if err := g.make(len(body)); err != nil {
 		return nil, err
 	}
-	answers := &geminiAnswers{out: newChatWriter(t.Shown, time.Now().Unix(), r.IncludeUsage)}
+	answers := &geminiAnswers{out: newChatWriter(t.Shown, time.Now().Unix(), r.IncludeUsage), searches: g.search != nil}
 	return &Translation{Body: g.w.b, Stream: r.Stream, Adjusted: g.adjusted, Answers: answers}, nil
 }
 

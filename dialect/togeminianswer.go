@@ -27,7 +27,8 @@ type geminiAnswer struct {
 type geminiCandidate struct {
 	index      int
 	finish     []byte
-	start, end int // its parts
+	grounding  []byte // groundingMetadata
+	start, end int    // its parts
 }
 
 // geminiPart is a part of a candidate. Of its values one is there.
@@ -142,6 +143,10 @@ func (a *geminiAnswer) candidate(key []byte) error {
 		return a.inside(a.visitContent)
 	case "finishReason":
 		return a.quoted(&c.finish)
+	case "groundingMetadata":
+		value, err := a.next()
+		c.grounding = value
+		return err
 	case "index":
 		n, err := a.number64()
 		c.index = int(n)

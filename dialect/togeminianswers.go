@@ -17,6 +17,11 @@ type geminiAnswers struct {
 	calls int    // so far in the stream
 	end   string // why the stream has ended, "" before it has
 	ended bool   // and the client has been told
+
+	// Where the model searches the web, its citations come last and are of the text so far.
+	searches  bool
+	said      []byte
+	grounding []byte
 }
 
 func (a *geminiAnswers) reader() *geminiAnswer {
@@ -110,6 +115,9 @@ func (a *geminiAnswers) Whole(dst, body []byte) ([]byte, error) {
 			for k, signature := range m.thinking[1:] {
 				m.thinking[k+1] = signedBlock([]byte(`""`), signature)
 			}
+		}
+		if a.searches {
+			m.cited = groundingCitations(c.grounding, m.content)
 		}
 		m.finish = geminiReason(c.finish, len(m.tools))
 		m.hasContent = m.hasContent || len(m.tools) == 0 && m.finish != "content_filter"
@@ -221,6 +229,9 @@ func (a *geminiAnswers) Event(dst []byte, e sse.Event) ([]byte, error) {
 				return dst[:start], err
 			}
 		}
+		if a.searches && len(c.grounding) > 0 && c.grounding[0] == '{' {
+			a.grounding = append(a.grounding[:0], c.grounding...)
+		}
 		if c.finish != nil {
 			a.end = geminiReason(c.finish, a.calls)
 		}
@@ -249,6 +260,9 @@ func (a *geminiAnswers) part(dst []byte, p *geminiPart) ([]byte, error) {
 	case p.thought:
 		dst = a.out.reasoning(dst, p.text)
 	default:
+		if a.searches && len(a.said) < maxHeld {
+			a.said = append(a.said, unquoted(p.text)...)
+		}
 		dst = a.out.content(dst, p.text)
 	}
 	return a.sign(dst, p), nil
@@ -271,5 +285,8 @@ func (a *geminiAnswers) End(dst []byte) ([]byte, error) {
 		return dst, io.ErrUnexpectedEOF
 	}
 	a.ended = true
+	if cited := groundingCitations(a.grounding, string(a.said)); len(cited) > 0 {
+		dst = a.out.annotations(dst, cited)
+	}
 	return a.out.finish(dst, a.end, a.in.usage), nil
 }

@@ -11,6 +11,7 @@ import (
 type messagesAnswers struct {
 	out      *chatWriter
 	jsonTool string // the tool whose input is the answer's text, "" for none
+	searches bool   // it may search the web, and cite what it finds
 
 	usage  Usage
 	tier   string
@@ -124,8 +125,15 @@ func (a *messagesAnswers) block(m *chatMessage, block []byte) error {
 	switch b.kind {
 	case "text":
 		if !a.json && len(b.text) >= 2 {
+			start := 0
+			if len(b.citations) > 0 {
+				start = characters(m.contentJSON)
+			}
 			m.contentJSON = append(m.contentJSON, b.text[1:len(b.text)-1]...)
 			m.hasContent = true
+			if len(b.citations) > 0 && b.citations[0] == '[' {
+				m.cite(b.citations, start, start+characters(inner(b.text)))
+			}
 		}
 	case "thinking":
 		if hasText(b.thinking) {
@@ -140,10 +148,21 @@ func (a *messagesAnswers) block(m *chatMessage, block []byte) error {
 			m.tools = append(m.tools, ChatToolCall{ID: string(b.id), Name: string(b.name), Arguments: string(b.arguments())})
 		} else if !a.json {
 			a.json = true
-			m.contentJSON, m.content, m.hasContent = nil, string(b.arguments()), true
+			m.contentJSON, m.content, m.hasContent, m.cited = nil, string(b.arguments()), true, nil
 		}
 	}
 	return nil
+}
+
+// cite adds Anthropic's citations of a part of the text.
+func (m *chatMessage) cite(citations []byte, start, end int) {
+	_ = eachElement(citations, "", func(_ int, value []byte) error {
+		if c, ok := anthropicCitation(value); ok && len(m.cited) < maxCitations {
+			c.start, c.end = start, end
+			m.cited = append(m.cited, c)
+		}
+		return nil
+	})
 }
 
 // contentBlock is a block, or what an event adds to one. Those that are not texts of the answer are unquoted.
@@ -154,6 +173,8 @@ type contentBlock struct {
 	text, thinking   []byte // nil if they are no strings, like the next line's
 	partialJSON      []byte
 	signature, data  []byte
+	citations        []byte // of a text
+	citation         []byte // one of them, of a delta
 	reason, refusing []byte // stop_reason and stop_details, of the delta of message_delta
 }
 
@@ -182,6 +203,10 @@ func (b *contentBlock) member(name string, value []byte) error {
 		b.signature = quoted(value)
 	case "data":
 		b.data = quoted(value)
+	case "citations":
+		b.citations = value
+	case "citation":
+		b.citation = value
 	case "stop_reason":
 		b.reason = unquoted(value)
 	case "stop_details":

@@ -22,6 +22,11 @@ type messagesStream struct {
 	refused   bool   // and the client has been told
 	scratch   []byte
 	event     messagesEvent
+
+	// Where the model searches the web: how many characters of text there are so far, and before the block that is under
+	// way, and what that cites.
+	said, before int
+	cited        []citation
 }
 
 // openCall is the call of a tool whose arguments are under way.
@@ -89,6 +94,10 @@ func (a *messagesAnswers) Event(dst []byte, e sse.Event) ([]byte, error) {
 		return a.blockStart(a.begun(dst), ev), nil
 	case "content_block_delta":
 		b := &ev.block
+		if b.kind == "citations_delta" {
+			a.cite(b.citation)
+			return dst, nil
+		}
 		text := b.text
 		for _, other := range [][]byte{b.thinking, b.partialJSON, b.signature} {
 			if text == nil {
@@ -203,8 +212,9 @@ func (a *messagesAnswers) blockStart(dst []byte, ev *messagesEvent) []byte {
 	dst = a.blockStop(dst, ev.index) // in case that it has not been
 	switch b.kind {
 	case "text":
+		s.before = s.said
 		if hasText(b.text) {
-			dst = a.out.content(dst, b.text)
+			dst = a.say(dst, b.text)
 		}
 	case "thinking":
 		s.thinking = ev.index + 1
@@ -251,7 +261,7 @@ func (a *messagesAnswers) delta(dst []byte, index int, kind string, text []byte)
 	}
 	switch kind {
 	case "text_delta":
-		return a.out.content(dst, text)
+		return a.say(dst, text)
 	case "thinking_delta":
 		return a.think(dst, text)
 	case "signature_delta":
@@ -278,6 +288,23 @@ func (a *messagesAnswers) arguments(dst []byte, call *openCall, text []byte) []b
 	return a.out.toolArguments(dst, call.number, text)
 }
 
+// say adds to the text.
+func (a *messagesAnswers) say(dst, text []byte) []byte {
+	if a.searches {
+		a.stream.said += characters(inner(text))
+	}
+	return a.out.content(dst, text)
+}
+
+// cite keeps a citation until its block ends, and with it the text that it is of.
+func (a *messagesAnswers) cite(value []byte) {
+	if s := &a.stream; a.searches && len(value) > 0 && value[0] == '{' && len(s.cited) < maxCitations {
+		if c, ok := anthropicCitation(value); ok {
+			s.cited = append(s.cited, c)
+		}
+	}
+}
+
 // think adds to the thinking.
 func (a *messagesAnswers) think(dst, text []byte) []byte {
 	if !hasText(text) {
@@ -302,6 +329,13 @@ func (a *messagesAnswers) sign(dst []byte) []byte {
 // blockStop ends a block. A call that was given no arguments has an empty object of them.
 func (a *messagesAnswers) blockStop(dst []byte, index int) []byte {
 	s := &a.stream
+	if len(s.cited) > 0 {
+		for i := range s.cited {
+			s.cited[i].start, s.cited[i].end = s.before, s.said
+		}
+		dst = a.out.annotations(dst, s.cited)
+		s.cited = s.cited[:0]
+	}
 	if s.thinking == index+1 {
 		s.thinking = 0
 		return a.sign(dst)

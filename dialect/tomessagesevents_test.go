@@ -94,6 +94,13 @@ var messagesStreams = []struct {
 		[]string{delta(roleChunk), delta(`"refusal":"No."`), finished("content_filter")}},
 	{"a reason that nobody knows, and events", ``, started(`{}`) + event("made_up", `,"x":{"type":"text"}`) + blockBegins(0, `"type":"made_up"`) + event("content_block_delta", `,"index":0,"delta":{"type":"citations_delta","citation":{}}`) + ends("made_up", `{}`),
 		[]string{delta(roleChunk), finished("stop")}},
+	{"citations of what it has found", `,"web_search_options":{}`, started(`{}`) + blockBegins(0, `"type":"text","text":"\u00e9"`) + blockEnds(0) + blockBegins(1, `"type":"text","text":"","citations":[]`) +
+		event("content_block_delta", `,"index":1,"delta":{"type":"citations_delta","citation":{"type":"web_search_result_location","url":"https://a","title":"A","encrypted_index":"x"}}`) + adds(1, "text_delta", "text", "it ") + adds(1, "text_delta", "text", "is") +
+		event("content_block_delta", `,"index":1,"delta":{"type":"citations_delta","citation":{"url":"https://b","title":null}}`) + blockEnds(1) + blockBegins(2, `"type":"text","text":""`) + adds(2, "text_delta", "text", ".") + blockEnds(2) + ends("end_turn", `{}`),
+		[]string{
+			delta(roleChunk), delta(`"content":"\u00e9"`), delta(`"content":"it "`), delta(`"content":"is"`),
+			delta(`"annotations":[{"type":"url_citation","url_citation":{"start_index":1,"end_index":6,"url":"https://a","title":"A"}},{"type":"url_citation","url_citation":{"start_index":1,"end_index":6,"url":"https://b","title":""}}]`), delta(`"content":"."`), finished("stop"),
+		}},
 	{"an answer through a tool", `,` + schemaF, started(`{}`) + blockBegins(0, `"type":"tool_use","id":"c1","name":"json","input":{}`) + adds(0, "input_json_delta", "partial_json", `{"b":`) + adds(0, "input_json_delta", "partial_json", `1}`) + blockEnds(0) +
 		blockBegins(1, `"type":"tool_use","id":"c2","name":"json","input":{"b":2}`) + adds(1, "input_json_delta", "partial_json", `{"b":2}`) + blockEnds(1) + ends("tool_use", `{}`),
 		[]string{delta(roleChunk), delta(`"content":"{\"b\":"`), delta(`"content":"1}"`), finished("stop")}},

@@ -151,3 +151,31 @@ func TestChatStreamsThatBreak(t *testing.T) {
 		}
 	}
 }
+
+// TestStreamsThatBeginWithAnError: an error that is the first event has a status of the client's API, as there is one still.
+func TestStreamsThatBeginWithAnError(t *testing.T) {
+	t.Parallel()
+	d := startDialects(t)
+	first := func(event string) answerer {
+		return func(v *vendor, x *exchange, _ string, _ bool) { v.stream(x, ": hello\n\n", event) }
+	}
+	google := "data: " + strings.ReplaceAll(geminiError(429, "RESOURCE_EXHAUSTED", "Overloaded just now"), "\n", "") + "\r\n\r\n"
+	d.ant.serve(t, "claude-sonnet-4-5-first", first(anthropicErrorEvent("overloaded_error", "Overloaded just now")))
+	d.gem.serve(t, "gemini-2.5-flash-first", first(google))
+	d.oai.serve(t, "llama-first", first("data: "+errorJSON("Overloaded just now", "server_error", "overloaded")+"\n\n"))
+	for path, body := range map[string]string{
+		chatPath:       `{"model":"%s","stream":true,"messages":[{"role":"user","content":"a"}]}`,
+		responsesPath:  `{"model":"%s","stream":true,"input":"a"}`,
+		"/v1/messages": `{"model":"%s","stream":true,"max_tokens":5,"messages":[{"role":"user","content":"a"}]}`,
+	} {
+		for model, status := range map[string]int{"ant/claude-sonnet-4-5-first": 503, "gem/gemini-2.5-flash-first": 429, "plain/llama-first": 503} {
+			if path == "/v1/messages" && model == "ant/claude-sonnet-4-5-first" {
+				status = 529
+			}
+			a := d.g.post(t, path, fmt.Sprintf(body, model))
+			if a.Err != nil || a.StatusCode != status || !strings.Contains(a.Body, "Overloaded just now") || strings.Contains(a.Body, "data:") {
+				t.Errorf("%s of %s: status %d, want %d, error %v: %s", path, model, a.StatusCode, status, a.Err, a.Body)
+			}
+		}
+	}
+}

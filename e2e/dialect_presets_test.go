@@ -16,7 +16,7 @@ func newMistral(t testing.TB) *vendor {
 	v.provider = "mist"
 	nine := regexp.MustCompile(`^[a-zA-Z0-9]{9}$`)
 	v.inspect = func(_ *exchange, i *inspection) {
-		i.members("", i.body, "!model !messages max_tokens temperature top_p stop stream stream_options tools tool_choice parallel_tool_calls response_format n random_seed frequency_penalty presence_penalty prediction")
+		i.members("", i.body, "!model !messages max_tokens temperature top_p stop stream tools tool_choice parallel_tool_calls response_format n random_seed frequency_penalty presence_penalty prediction")
 		i.check(i.body["tool_choice"] != "required", "tool_choice", "Input should be 'auto', 'none' or 'any'")
 		for n, m := range i.list("messages", i.body["messages"]) {
 			path := join("messages", n)

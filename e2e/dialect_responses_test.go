@@ -312,6 +312,11 @@ func responsesBroken(t *testing.T, c responsesCase) {
 		if a.Err != nil || a.StatusCode != 200 && a.StatusCode < 500 || !strings.Contains(tailOf(a.Body), `"error"`) || strings.Contains(a.Body, "response.completed") {
 			t.Errorf("%s: status %d, error %v, the end is %q", name, a.StatusCode, a.Err, tailOf(a.Body))
 		}
+		for n, event := range strings.Split(a.Body, "event: ")[1:] {
+			if !strings.Contains(event, fmt.Sprintf(`"sequence_number":%d,`, n)) {
+				t.Errorf("%s: event %d is %q", name, n, event)
+			}
+		}
 		stream := c.client.Responses.NewStreaming(t.Context(), respond(model))
 		failed := false
 		for stream.Next() {

@@ -149,9 +149,16 @@ var probe = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Ti
 // URL is the base that an OpenAI client is given.
 func (g *gateway) URL() string { return "http://" + g.site + "/v1" }
 
-// load posts a configuration to the admin endpoint and returns its status and body.
+// load posts a configuration to the admin endpoint, to be loaded even if it is the one in force, and
+// returns its status and body.
 func (g *gateway) load(s setup) (int, string, error) {
-	res, err := probe.Post("http://"+g.admin+"/load", "text/caddyfile", strings.NewReader(s.render(g.admin, g.site)))
+	req, err := http.NewRequest(http.MethodPost, "http://"+g.admin+"/load", strings.NewReader(s.render(g.admin, g.site)))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header.Set("Content-Type", "text/caddyfile")
+	req.Header.Set("Cache-Control", "must-revalidate")
+	res, err := probe.Do(req)
 	if err != nil {
 		return 0, "", err
 	}
@@ -167,6 +174,8 @@ func (g *gateway) reload(s setup) {
 	if err != nil || status != http.StatusOK {
 		g.t.Fatalf("reload: status %d, error %v: %s\n%s", status, err, body, g.stderr.String())
 	}
+	// Caddy closes idle connections about now. A POST that meets that fails, and Go does not send it again.
+	g.shared().CloseIdleConnections()
 }
 
 // adminGet returns what the admin endpoint answers.

@@ -281,7 +281,7 @@ func TestRotationUnderLoad(t *testing.T) {
 			}
 			began := time.Now()
 			endedBefore := sec.ended.Load()
-			a := g.post(t, chatPath, chatBody("smart", ""), "Authorization: Bearer "+sec.text)
+			a := g.insist(t, chatPath, chatBody("smart", ""), "Authorization: Bearer "+sec.text)
 			sent++
 			switch ended := sec.ended.Load(); {
 			case endedBefore != nil && began.After(*endedBefore) && a.StatusCode != http.StatusUnauthorized:

@@ -19,6 +19,7 @@ type setup struct {
 	Global string // further global options
 	App    string // the inside of the runestone block
 	Site   string // the inside of the site, default "runestone"
+	Saved  bool   // Caddy keeps the configuration in a file, as it does by default
 
 	Env []string // for the process that start makes
 }
@@ -29,10 +30,14 @@ func (s setup) render(admin, site string) string {
 	if s.Grace == "none" {
 		grace = ""
 	}
+	persist := "persist_config off"
+	if s.Saved {
+		persist = ""
+	}
 	return fmt.Sprintf(`{
 	admin %s
 	auto_https off
-	persist_config off
+	%s
 	%s
 	%s
 	runestone {
@@ -42,7 +47,7 @@ func (s setup) render(admin, site string) string {
 http://%s {
 	%s
 }
-`, admin, grace, s.Global, s.App, site, cmp.Or(s.Site, "runestone"))
+`, admin, persist, grace, s.Global, s.App, site, cmp.Or(s.Site, "runestone"))
 }
 
 // oneProvider is the setup that most tests use: one OpenAI-compatible server, a

@@ -86,7 +86,7 @@ func (*keysAPI) create(w http.ResponseWriter, r *http.Request, d *keys.Directory
 	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxKeyBody))
 	body.DisallowUnknownFields()
 	if err := body.Decode(&k); err != nil {
-		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("the body is no key: %w", err)}
+		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("the key in the body %w", keys.DecodeError(err))}
 	}
 	issued, err := d.Create(r.Context(), k)
 	if err != nil {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/policy"
@@ -14,8 +15,12 @@ type Answer struct {
 	// Provider and Model are the labels under which the answer is counted;
 	// Model is "" when the name is not configured and was not accepted.
 	Provider, Model string
+	// Target is the model that the provider was asked for, "" when it was asked for none.
+	Target string
 	// Attempts is how many calls were made for it.
 	Attempts int
+	// Waited is how long the request stood in line.
+	Waited time.Duration
 
 	call  *call
 	price *policy.Price
@@ -36,6 +41,12 @@ type source interface {
 type streamed interface {
 	// reportedError reports whether the provider has reported an error in it.
 	reportedError() bool
+}
+
+// sequenced is a source that is a stream of numbered events.
+type sequenced interface {
+	// sequence returns the number of the next event.
+	sequence() int64
 }
 
 // Next returns what has arrived of the answer, waiting if nothing has: of a
@@ -87,7 +98,13 @@ func (a *Answer) Cost() (usd float64, known bool) {
 
 // Told returns the outcome of an answer that ended with an error of Next, and
 // what the client should be told.
-func (a *Answer) Told() (outcome string, told *dialect.Error) { return a.call.outcome(a.err) }
+func (a *Answer) Told() (outcome string, told *dialect.Error) {
+	outcome, told = a.call.outcome(a.err)
+	if s, ok := a.src.(sequenced); ok {
+		told.Sequence = s.sequence()
+	}
+	return outcome, told
+}
 
 // Close ends the call, settling it. It may be called again.
 func (a *Answer) Close() error {

@@ -31,6 +31,7 @@ type App struct {
 	Config
 
 	logger      *zap.Logger
+	usageLog    *zap.Logger // nil if usage is not logged
 	upstreams   map[string]*upstream
 	routes      map[string]*route // by model or alias
 	passthrough *upstream         // nil when nothing says which it is
@@ -45,6 +46,7 @@ type App struct {
 	ctx         caddy.Context
 	events      *caddyevents.App // nil if it is not configured
 	announcer   *announcer       // while the app is started
+	prober      *prober          // while the app is started, nil if no provider is probed
 }
 
 // CaddyModule returns the Caddy module information.
@@ -70,6 +72,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return errors.Join(errs...)
 	}
 	a.fillIn()
+	if a.UsageLog {
+		a.usageLog = a.logger.Named(usageLogger)
+	}
 	if err := a.loadProviders(ctx); err != nil {
 		return err
 	}
@@ -241,6 +246,9 @@ func (a *App) addUpstream(name string, module any, keys *credentials, config *Pr
 	}
 	up := newUpstream(name, adapter, keys, a.Timeouts, config)
 	a.upstreams[name] = up // from here on, Cleanup lets go of what it holds
+	if err := up.checkProbe(); err != nil {
+		return err
+	}
 	if err := a.holdTransports(up); err != nil {
 		return err
 	}
@@ -323,13 +331,19 @@ func (a *App) Start() error {
 	}
 	a.startAnnouncing()
 	a.startClients()
-	return a.startOverflow()
+	if err := a.startOverflow(); err != nil {
+		a.stopAnnouncing() // Caddy stops only what has started
+		return err
+	}
+	a.startProbes()
+	return nil
 }
 
 // Stop ends the drain, unless a newer configuration goes on with it. What is open
 // goes on, with what it needs; queued requests that run do for a while if the process exits.
 func (a *App) Stop() error {
 	a.stopAnnouncing()
+	a.stopProbes()
 	a.finishOverflow()
 	return nil
 }

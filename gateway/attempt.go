@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"io"
 	"mime"
 	"net/http"
@@ -88,6 +89,9 @@ func (t *attempt) do() (*http.Response, error) {
 	resp.Body = answer
 	return resp, nil
 }
+
+// asksFor returns the model that the provider is asked for.
+func (t *attempt) asksFor() string { return cmp.Or(t.target.Model, t.course.r.Model) }
 
 // refused returns why an answer that is none is not given to the client: because
 // another target may do better, or because it is about the gateway's own key. It

@@ -105,6 +105,9 @@ func (k *checker) provider(path, name string, p *Provider) {
 		k.invalid(path+".max_concurrency", "max_concurrency of provider '"+name+"'", p.MaxConcurrency.Validate())
 	}
 	k.timeouts(path+".timeouts", p.Timeouts)
+	if d := p.Probe; d != 0 && (d < minProbe || d > maxProbe) {
+		k.addf(path+".probe", "probe of provider '%s' is %s; write a duration from 1s to 24h, with its unit", name, time.Duration(d))
+	}
 }
 
 // apiKeys checks the credentials of a provider. A message never holds one.

@@ -17,6 +17,7 @@ import (
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/keys"
 	"github.com/runestone-gateway/runestone/provider"
+	"github.com/runestone-gateway/runestone/telemetry"
 )
 
 // clients are those who may ask, and what they may use.
@@ -226,13 +227,36 @@ func (a *App) Admit(ctx context.Context, lease *keys.Lease, caller *keys.Caller,
 	})
 }
 
-// Settle ends a request for its limits, with what it has used: if nothing was reported of one that was
-// answered, what was estimated.
-func Settle(lease *keys.Lease, answered bool, u dialect.Usage, usd float64) {
+// AwaitLimit has a request stand in line for as long as its limit has no room, and reports whether it has stood
+// to the end. It has not if the line is full, and then there is no failure; or if its client has gone, or the
+// process is about to exit. beat, unless nil, is called every five seconds.
+func (a *App) AwaitLimit(ctx context.Context, model string, after time.Duration, beat func()) (stood bool, failure *Failure) {
+	if route := a.routes[model]; route == nil || !route.named {
+		model = "" // as clients can make up any number of them
+	}
+	switch err := theLine.pause(ctx, model, a.line.Length, after, beat); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, errLineFull):
+		return false, nil
+	case errors.Is(err, errShuttingDown):
+		return false, &Failure{Told: ShuttingDown(), Outcome: telemetry.OutcomeShuttingDown}
+	default:
+		return false, &Failure{Told: canceled(), Outcome: telemetry.OutcomeCanceled}
+	}
+}
+
+// Settle ends a request for its limits, with what it has used. Of one that was answered and of which nothing was
+// reported, that is what was estimated; and of one that its client has left, when a provider was at work on it, no less than
+// that: else whoever leaves just before the end would use nothing.
+func Settle(lease *keys.Lease, outcome string, n provider.Needs, u dialect.Usage, usd float64) {
+	tokens, estimated := u.Input+u.Output, int64(n.InputTokens+n.OutputTokens)
 	switch {
+	case outcome == telemetry.OutcomeCanceled:
+		lease.Settle(max(tokens, estimated), usd)
 	case u != (dialect.Usage{}):
-		lease.Settle(u.Input+u.Output, usd)
-	case answered:
+		lease.Settle(tokens, usd)
+	case outcome == telemetry.OutcomeOK:
 		lease.Settle(-1, usd)
 	default:
 		lease.Return()

@@ -55,7 +55,7 @@ answers.`,
 			status.Flags().StringP("address", "", "", "Address of the administration API listener (if --config is not used)")
 			status.Flags().StringP("config", "c", "", "Configuration file (if --address is not used)")
 			status.Flags().StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
-			cmd.AddCommand(status, newJobsCommand(), newKeysCommand())
+			cmd.AddCommand(status, newTopCommand(), newJobsCommand(), newKeysCommand())
 		},
 	})
 }

@@ -83,6 +83,10 @@ type Config struct {
 	// needed; with it, when the app starts.
 	Overflow *overflow.Config `json:"overflow,omitempty"`
 
+	// UsageLog has the logger runestone.usage write a line for each request that is over, and each run of a
+	// queued one that was answered: with its tokens, their cost, and who asked. Default off.
+	UsageLog bool `json:"usage_log,omitempty"`
+
 	// Keys are the API keys of clients, and what these may use. Without any, the gateway is open
 	// to everybody who reaches it.
 	Keys *keys.Config `json:"keys,omitempty"`
@@ -103,6 +107,11 @@ type Provider struct {
 	// time: a fixed number (ceiling), or one that follows what the target can
 	// take (adaptive). Default: no bound.
 	MaxConcurrency *breaker.LimitConfig `json:"max_concurrency,omitempty"`
+
+	// Probe is how often the provider is asked for its list of models, a tenth sooner or later, to see
+	// whether it is there and accepts its API keys. The health of the gateway shows that; requests go to it in any
+	// case. From 1s to 24h. Default: never.
+	Probe caddy.Duration `json:"probe,omitempty"`
 
 	// Passthrough marks the provider that gets what names no configured model:
 	// files, audio, fine-tuning, and bare model names unless strict_models is

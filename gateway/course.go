@@ -24,6 +24,7 @@ type course struct {
 	patience Patience
 	until    time.Duration // how long it may stand in line
 	start    time.Duration // when the first target was asked
+	waited   time.Duration // how long it stood in line
 	attempts int
 	last     *Failure // of the latest call
 
@@ -64,7 +65,7 @@ const (
 	next           // another, or the same one later
 )
 
-func (c *course) run() (*http.Response, error) {
+func (c *course) run() (*http.Response, *Failure) {
 	for {
 		p, refused := c.next()
 		if refused != nil {
@@ -196,7 +197,9 @@ func (c *course) wait() (pass, *Failure) {
 	if limit == 0 || !hope {
 		return pass{}, c.unavailable(soonest, down, nil)
 	}
+	start := clock()
 	p, err := theLine.wait(c.ctx, w, c.app.line.Length, limit, c.patience.Beat)
+	c.waited += clock() - start
 	if err != nil {
 		return pass{}, c.unavailable(soonest, down, err)
 	}
@@ -214,7 +217,7 @@ func (c *course) unavailable(after time.Duration, down bool, err error) *Failure
 		f.Model = c.route.name
 	}
 	if c.last != nil {
-		f.Provider = c.last.Provider
+		f.Provider, f.Target = c.last.Provider, c.last.Target
 	}
 	f.Told = &dialect.Error{
 		Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "rate_limit_exceeded",
@@ -358,7 +361,8 @@ func (c *course) settle(try *attempt, err error) verdict {
 	call.end(outcome)
 	c.app.logFailure(try.target.up, outcome, err)
 	c.last = &Failure{
-		Told: told, Outcome: outcome, Provider: try.target.Provider, Attempts: c.attempts, busy: call.throttled,
+		Told: told, Outcome: outcome, Provider: try.target.Provider, Target: try.asksFor(), Attempts: c.attempts,
+		busy: call.throttled,
 	}
 	if c.route.named {
 		c.last.Model = c.route.name

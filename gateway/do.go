@@ -23,8 +23,12 @@ type Failure struct {
 	Provider string
 	// Model is the name for the metrics, "" when it is not known.
 	Model string
+	// Target is the model that it was asked for, "" if it was asked for none.
+	Target string
 	// Attempts is how many calls were made.
 	Attempts int
+	// Waited is how long the request stood in line.
+	Waited time.Duration
 
 	busy bool // nobody is at fault: there is too much to do
 }
@@ -76,7 +80,12 @@ func (a *App) ask(ctx context.Context, r *provider.Request, route *route, p Pati
 	if p.Wait > 0 {
 		c.until = clock() + p.Wait
 	}
-	return c.run()
+	resp, failure := c.run()
+	if failure != nil {
+		failure.Waited = c.waited
+		return nil, failure
+	}
+	return resp, nil
 }
 
 func (c *course) answered(resp *http.Response, try *attempt) *http.Response {
@@ -85,7 +94,8 @@ func (c *course) answered(resp *http.Response, try *attempt) *http.Response {
 	resp.Header["Runestone-Model"] = c.route.header
 	resp.Header["Runestone-Attempts"] = attemptsHeader(c.attempts)
 	answer := resp.Body.(*Answer)
-	answer.Provider, answer.Attempts, answer.price = up.name, c.attempts, try.target.Price
+	answer.Provider, answer.Target, answer.Attempts = up.name, try.asksFor(), c.attempts
+	answer.Waited, answer.price = c.waited, try.target.Price
 	if c.route.named || resp.StatusCode < http.StatusMultipleChoices {
 		answer.Model = c.route.name
 	}

@@ -78,8 +78,8 @@ func (d *drainServer) Serve(ctx context.Context, s *overflow.StoredRequest, job 
 	if told != nil {
 		return nil, &overflow.Failure{Status: told.Status, Body: told.Append(nil, r.API, ""), Message: "it is not what it was when it was queued: " + told.Code}
 	}
-	lease := new(keys.Lease)
-	if caller := d.app.callerOf(job.Owner); d.app.HasLimits(caller, r.Model) {
+	start, lease, caller := clock(), new(keys.Lease), d.app.callerOf(job.Owner)
+	if d.app.HasLimits(caller, r.Model) {
 		if refusal, admitted := d.app.Admit(ctx, lease, caller, r); !admitted {
 			return nil, overLimit(&refusal, r.API)
 		}
@@ -99,7 +99,11 @@ func (d *drainServer) Serve(ctx context.Context, s *overflow.StoredRequest, job 
 	}
 	header := make(http.Header, len(resp.Header))
 	CopyAnswerHeader(header, resp.Header)
-	return &overflow.Answer{Status: resp.StatusCode, Header: header, Stream: answer.Streams(), Body: &drained{answer, r.API, lease}}, nil
+	body := &drained{answer: answer, api: r.API, lease: lease, needs: r.Needs, app: d.app, start: start, usage: UsageRecord{
+		RequestID: s.Header.Get("X-Request-Id"), Job: job.ID, Run: job.Run, Caller: caller, API: r.API,
+		Model: r.Model, Status: resp.StatusCode, TraceID: telemetry.TraceIDOf(ctx),
+	}}
+	return &overflow.Answer{Status: resp.StatusCode, Header: header, Stream: answer.Streams(), Body: body}, nil
 }
 
 // overLimit returns what a limit means to a queued request: it is run when that has room, and
@@ -179,6 +183,10 @@ type drained struct {
 	answer *Answer
 	api    dialect.API
 	lease  *keys.Lease
+	needs  provider.Needs
+	app    *App
+	start  time.Duration
+	usage  UsageRecord // what of it is known from the beginning
 }
 
 // Next implements overflow.Body. A stream that has reported an error has not ended well.
@@ -202,9 +210,20 @@ func (d *drained) Next() ([]byte, error) {
 
 // Close implements overflow.Body.
 func (d *drained) Close() error {
-	cost, _ := d.answer.Cost()
-	Settle(d.lease, d.answer.Outcome() == telemetry.OutcomeOK, d.answer.Usage(), cost)
-	return d.answer.Close()
+	if d.app == nil {
+		return nil
+	}
+	u := &d.usage
+	u.Outcome, u.Tokens = d.answer.Outcome(), d.answer.Usage()
+	u.CostUSD, u.Priced = d.answer.Cost()
+	Settle(d.lease, u.Outcome, d.needs, u.Tokens, u.CostUSD)
+	u.Stream = d.answer.Streams()
+	u.Provider, u.Target, u.Attempts, u.Wait = d.answer.Provider, d.answer.Target, d.answer.Attempts, d.answer.Waited
+	err := d.answer.Close()
+	u.Duration = clock() - d.start
+	d.app.LogUsage(u)
+	d.app = nil // once
+	return err
 }
 
 // Spent implements overflow.Body.
@@ -212,8 +231,8 @@ func (d *drained) Spent() overflow.Spent {
 	u := d.answer.Usage()
 	cost, _ := d.answer.Cost()
 	return overflow.Spent{
-		Provider: d.answer.Provider, Input: u.Input, CachedInput: u.CachedInput, Output: u.Output, Reasoning: u.Reasoning,
-		CostUSD: cost,
+		Provider: d.answer.Provider, CostUSD: cost,
+		Input: u.Input, CachedInput: u.CachedInput, CacheWrite: u.CacheWrite, Output: u.Output, Reasoning: u.Reasoning,
 	}
 }
 

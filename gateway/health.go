@@ -69,6 +69,7 @@ func (a *App) Health() Health {
 			h.Status = Warn // others may serve
 		}
 		h.Checks["provider:breaker"] = append(h.Checks["provider:breaker"], check)
+		h.addProbe(a.upstreams[name])
 	}
 	if !works {
 		h.Status = Fail

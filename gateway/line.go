@@ -88,6 +88,36 @@ func (l *line) wait(ctx context.Context, w *waiter, length int, limit time.Durat
 	return p, err
 }
 
+// pause is wait for a request that waits for a time rather than for a target: for its limit to have room. It
+// counts like the others, and every request of its kind is served when its time has come.
+func (l *line) pause(ctx context.Context, model string, length int, d time.Duration, beat func()) error {
+	if !l.extend(1, length) {
+		return errLineFull
+	}
+	defer l.extend(-1, length)
+	start := clock()
+	telemetry.LineEnter.Emit(telemetry.LineEntered{Model: model})
+	_, span := telemetry.StartSpan(ctx, "line", trace.SpanKindInternal, semconv.GenAIRequestModel(model))
+	_, err := new(waiter).stand(ctx, d, beat)
+	if errors.Is(err, errLineTimeout) {
+		err = nil // as it was to be
+	}
+	span.End(lineOutcome(err))
+	telemetry.LineLeave.Emit(telemetry.LineLeft{Duration: clock() - start, Model: model, Outcome: lineOutcome(err)})
+	return err
+}
+
+// extend changes how many are in line, and reports false if there is no room for more.
+func (l *line) extend(by, length int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if by > 0 && l.length >= length {
+		return false
+	}
+	l.length += by
+	return true
+}
+
 func lineOutcome(err error) string {
 	switch err {
 	case nil:

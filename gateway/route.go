@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -26,11 +27,22 @@ type route struct {
 
 // newRoute returns the route of a name that leads to these targets, in their order.
 func newRoute(name string, targets ...*target) *route {
-	r := &route{name: name, header: []string{name}, selector: policy.Failover{}, can: provider.AllCapabilities}
+	r := &route{name: name, header: []string{headerText(name)}, selector: policy.Failover{}, can: provider.AllCapabilities}
 	for _, t := range targets {
 		r.add(t)
 	}
 	return r
+}
+
+// headerText returns a text as a header can hold it: one with other characters than ASCII's printable ones, such as a client may
+// call a model, is escaped as in a URL.
+func headerText(s string) string {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return url.PathEscape(s)
+		}
+	}
+	return s
 }
 
 func (r *route) add(t *target) {
@@ -148,7 +160,7 @@ func (a *App) aliased(alias string) (*route, error) {
 	}
 	if r := a.routes[to]; r != nil {
 		r := *r
-		r.name, r.header = alias, []string{alias}
+		r.name, r.header = alias, []string{headerText(alias)}
 		return &r, nil
 	}
 	if r := a.direct(to); r != nil {

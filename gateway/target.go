@@ -31,7 +31,8 @@ type targetState struct {
 	breaker *breaker.Breaker
 	limit   *breaker.Limit
 	stats   policy.Stats
-	waiting atomic.Int32 // how many are in line for it
+	waiting atomic.Int32           // how many are in line for it
+	probed  atomic.Pointer[probed] // of a provider's own state; nil if it was not asked
 }
 
 // targetPool keeps what has been learned of targets over reloads.

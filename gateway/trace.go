@@ -65,17 +65,19 @@ func (c *call) endSpan(outcome string) {
 	if c.span == nil {
 		return
 	}
+	attributes := make([]attribute.KeyValue, 0, 6) // set all at once, which is cheaper
 	if c.status != 0 {
-		c.span.Set(semconv.HTTPResponseStatusCode(c.status))
+		attributes = append(attributes, semconv.HTTPResponseStatusCode(c.status))
 	}
 	if u := c.usage; u != (dialect.Usage{}) {
-		c.span.Set(
+		attributes = append(attributes,
 			semconv.GenAIUsageInputTokens(int(u.Input)), semconv.GenAIUsageOutputTokens(int(u.Output)),
 			semconv.GenAIUsageCacheReadInputTokens(int(u.CachedInput)), semconv.GenAIUsageCacheCreationInputTokens(int(u.CacheWrite)),
 		)
 	}
 	if c.first > 0 {
-		c.span.Set(attribute.Float64("gen_ai.response.time_to_first_chunk", c.first.Seconds()))
+		attributes = append(attributes, attribute.Float64("gen_ai.response.time_to_first_chunk", c.first.Seconds()))
 	}
+	c.span.Set(attributes...)
 	c.span.End(outcome)
 }

@@ -363,7 +363,7 @@ func (s *translatedStream) finish(err error) {
 
 func (s *translatedStream) reportedError() bool { return s.failed }
 
-// sequence implements numbered.
+// sequence implements sequenced.
 func (s *translatedStream) sequence() int64 { return s.answers.Sequence() }
 
 func (s *translatedStream) release() {

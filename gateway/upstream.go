@@ -23,6 +23,7 @@ type upstream struct {
 	state    *targetState        // of targets that are not configured
 	known    string              // the provider's name in the catalog, "" for none
 	limits   limits
+	probe    time.Duration // how often it is asked for its models, 0 for never
 	shared   *transports
 }
 
@@ -49,6 +50,7 @@ func newUpstream(name string, adapter provider.Provider, keys *credentials, time
 		known:  catalogName(name, adapter),
 		limits: limits{bound(all.Connect), bound(all.FirstByte), bound(all.Idle), bound(all.Total)},
 	}
+	up.probe = time.Duration(config.Probe)
 	up.speaker, _ = adapter.(provider.Speaker)
 	if config.MaxConcurrency != nil {
 		up.limit = *config.MaxConcurrency

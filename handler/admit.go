@@ -1,7 +1,11 @@
 package handler
 
 import (
+	"encoding/json"
+	"errors"
+	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/runestone-gateway/runestone/dialect"
@@ -36,10 +40,46 @@ func (x *exchange) identify() *dialect.Error {
 
 // allowed refuses a model that the caller may not ask for, as if there were none of the name.
 func (x *exchange) allowed() *dialect.Error {
-	if x.caller == nil || x.req.Model == "" && x.api == dialect.Other {
+	if x.caller == nil {
+		return nil
+	}
+	if x.req.Model == "" && x.api == dialect.Other {
+		if x.caller.Restricted() {
+			return x.unread()
+		}
 		return nil
 	}
 	return x.app.Allowed(x.caller, x.req.Model)
+}
+
+// unread refuses a body that may name a model which only its provider would find.
+func (x *exchange) unread() *dialect.Error {
+	switch media, _, _ := mime.ParseMediaType(x.r.Header.Get("Content-Type")); {
+	case x.req.Body == nil && x.req.Upload == nil:
+		return nil // there is none
+	case x.req.Body == nil:
+		told := dialect.Invalid("", "unsupported_media_type", "This API key is bound to models, and the model of such a body cannot be read: send JSON or a form.")
+		told.Status = http.StatusUnsupportedMediaType
+		return told
+	case media != "multipart/form-data":
+		return hiddenModel(x.req.Body.Bytes())
+	case modelForms[x.r.URL.Path]:
+		return dialect.Invalid("model", "missing_required_parameter", "You must provide a model parameter.")
+	}
+	return nil
+}
+
+// hiddenModel returns what is wrong with a JSON text in which the gateway has found no model, and a provider might.
+func hiddenModel(text []byte) *dialect.Error {
+	var bad *dialect.Error
+	if _, err := dialect.ScanOpenAI(text); errors.As(err, &bad) {
+		return bad
+	}
+	var anyCase struct{ Model json.RawMessage } // as servers that are written in Go read it
+	if json.Unmarshal(text, &anyCase) == nil && anyCase.Model != nil {
+		return dialect.Invalid("model", "invalid_value", "The name of the parameter 'model' must be written in small letters.")
+	}
+	return nil
 }
 
 // style is in whose names the client is told of its limits.
@@ -66,17 +106,22 @@ func (x *exchange) admit() bool {
 		if admitted {
 			return true
 		}
-		queued := x.deferrable && !refusal.Never
-		waited := !queued && x.waitForLimit(&refusal, time.Since(start))
-		if queued || waited { // it is not refused after all
-			x.w.Header().Del("Retry-After")
-			x.w.Header().Del("X-Should-Retry")
-		}
-		if queued {
+		if x.deferrable && !refusal.Never {
+			x.notRefused()
 			x.postpone(refusal.RetryAfter)
 			return false
 		}
-		if !waited {
+		x.stood = time.Since(start)
+		stood, failure := x.waitForLimit(&refusal)
+		switch {
+		case stood:
+			x.stood = time.Since(start)
+			x.notRefused()
+		case failure != nil:
+			x.notRefused()
+			x.refuse(failure.Told, failure.Outcome)
+			return false
+		default:
 			telemetry.RateLimitBlock.Emit(telemetry.RateLimitBlocked{Limit: refusal.Limit})
 			x.refuse(limited(&refusal), telemetry.OutcomeUnavailable)
 			return false
@@ -84,34 +129,23 @@ func (x *exchange) admit() bool {
 	}
 }
 
-// waitForLimit waits in line until the limit may have room, and reports whether it may. Who asks for a wait
-// waits as long as that, others as long as the line lets them.
-func (x *exchange) waitForLimit(refusal *keys.Refusal, waited time.Duration) bool {
-	patience := x.patience()
-	after := refusal.RetryAfter
-	if refusal.Never || refusal.Unavailable || after > patience.Wait-waited {
-		return false
-	}
-	left := time.NewTimer(after)
-	defer left.Stop()
-	beat := time.NewTicker(limitBeat)
-	defer beat.Stop()
-	for {
-		select {
-		case <-left.C:
-			return true
-		case <-beat.C:
-			if patience.Beat != nil {
-				patience.Beat()
-			}
-		case <-x.r.Context().Done():
-			return false
-		}
+// notRefused takes back what the client was to be told of when to try again.
+func (x *exchange) notRefused() {
+	if !x.begun {
+		x.w.Header().Del("Retry-After")
+		x.w.Header().Del("X-Should-Retry")
 	}
 }
 
-// limitBeat is how often a client that waits for its limit is told so, as those in line are.
-const limitBeat = 5 * time.Second
+// waitForLimit waits in line until the limit may have room, and reports whether it may. Who asks for a wait
+// waits as long as that, others as long as the line lets them.
+func (x *exchange) waitForLimit(refusal *keys.Refusal) (stood bool, failure *gateway.Failure) {
+	patience := x.patience()
+	if refusal.Never || refusal.Unavailable || refusal.RetryAfter > patience.Wait {
+		return false, nil
+	}
+	return x.app.AwaitLimit(x.r.Context(), x.req.Model, refusal.RetryAfter, patience.Beat)
+}
 
 // limited is what the client is told of a limit. When to try again is in the headers, exactly.
 func limited(r *keys.Refusal) *dialect.Error {
@@ -129,9 +163,23 @@ func limited(r *keys.Refusal) *dialect.Error {
 	return told
 }
 
+// dropLimits removes what a provider says of its own limits: they are the gateway's, and where a client has limits
+// of its own it would take them for these.
+func dropLimits(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-") || name == "Ratelimit" || name == "Ratelimit-Policy" {
+			delete(h, name)
+		}
+	}
+}
+
 // settle ends the request for its limits.
 func (x *exchange) settle() {
-	gateway.Settle(&x.lease, x.outcome == telemetry.OutcomeOK, x.usage, x.cost)
+	if x.attempts == 0 {
+		x.lease.Return() // no provider has seen it
+		return
+	}
+	gateway.Settle(&x.lease, x.outcome, x.req.Needs, x.usage, x.cost)
 }
 
 // owner is by what name the jobs of whoever asks are kept.

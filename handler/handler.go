@@ -118,15 +118,18 @@ type exchange struct {
 	lease      keys.Lease   // by which the request counts
 	req        provider.Request
 	prefers    preferences
-	deferrable bool      // a job would do as an answer
-	waited     string    // the preference "wait" as it was applied, "" if it was not
-	asked      time.Time // when the provider was asked
+	deferrable bool          // a job would do as an answer
+	waited     string        // the preference "wait" as it was applied, "" if it was not
+	stood      time.Duration // how long it has waited for its limit
+	asked      time.Time     // when the provider was asked
 	firstByte  time.Time
 
 	status     int
 	outcome    string
 	provider   string
 	model      string // for metrics: bounded
+	target     string // the model that the provider was asked for
+	inLine     time.Duration
 	attempts   int
 	stream     bool // the answer is a stream
 	client     *streamWriter
@@ -242,10 +245,12 @@ func (x *exchange) relay(req *provider.Request) {
 		var failure *gateway.Failure
 		errors.As(err, &failure)
 		if x.deferrable && postponable(failure) {
+			x.attempts, x.inLine = failure.Attempts, failure.Waited
 			x.postpone(failure.Told.RetryAfter)
 			return
 		}
 		x.provider, x.model, x.attempts = failure.Provider, failure.Model, failure.Attempts
+		x.target, x.inLine = failure.Target, failure.Waited
 		x.cause = failure.Told.Code
 		if x.attempts > 0 && !x.begun {
 			x.w.Header()["Runestone-Attempts"] = []string{strconv.Itoa(x.attempts)}
@@ -256,6 +261,7 @@ func (x *exchange) relay(req *provider.Request) {
 	}
 	answer := resp.Body.(*gateway.Answer)
 	if after, ok := x.postponed(resp); ok {
+		x.attempts, x.inLine = answer.Attempts, answer.Waited
 		_ = answer.Close()
 		x.postpone(after)
 		return
@@ -266,6 +272,7 @@ func (x *exchange) relay(req *provider.Request) {
 		_ = answer.Close()
 	}()
 	x.provider, x.model, x.attempts = answer.Provider, answer.Model, answer.Attempts
+	x.target, x.inLine = answer.Target, answer.Waited
 	x.respond(resp, answer)
 }
 
@@ -273,23 +280,27 @@ func (x *exchange) relay(req *provider.Request) {
 func (x *exchange) stop() {
 	now := time.Now()
 	if v := recover(); v != nil {
-		telemetry.RequestException.Emit(telemetry.RequestRaised{Duration: now.Sub(x.start), Route: string(x.api)})
+		if v != http.ErrAbortHandler { // which is no more than how an answer is cut off
+			telemetry.RequestException.Emit(telemetry.RequestRaised{Duration: now.Sub(x.start), Route: string(x.api)})
+		}
 		defer panic(v)
 	}
 	e := telemetry.RequestStopped{
 		Duration:    now.Sub(x.start),
 		InputTokens: x.usage.Input, CachedInputTokens: x.usage.CachedInput,
-		OutputTokens: x.usage.Output, ReasoningTokens: x.usage.Reasoning,
+		CacheWriteTokens: x.usage.CacheWrite, OutputTokens: x.usage.Output, ReasoningTokens: x.usage.Reasoning,
 		Attempts: x.attempts, CostUSD: x.cost, Route: string(x.api), Provider: x.provider, Model: x.model,
 		Status: x.status, Outcome: x.outcome, Code: x.cause, Stream: x.stream, Key: x.keyName(),
+		TraceID: telemetry.TraceIDOf(x.r.Context()),
 	}
 	if !x.asked.IsZero() {
-		e.Overhead = x.asked.Sub(x.start)
+		e.Overhead = x.asked.Sub(x.start) - x.stood
 	}
 	if !x.firstByte.IsZero() {
 		e.FirstByte = x.firstByte.Sub(x.start)
 	}
 	telemetry.RequestStop.Emit(e)
+	x.logUsage(&e)
 }
 
 // gone reports whether the client has left.

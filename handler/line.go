@@ -28,6 +28,7 @@ func (x *exchange) patience() gateway.Patience {
 		x.waited = "wait=" + strconv.Itoa(int(wait/time.Second))
 		x.w.Header()["Preference-Applied"] = []string{x.waited}
 	}
+	p.Wait = max(0, p.Wait-x.stood)
 	if x.req.Stream && x.api != dialect.Other && !x.deferrable {
 		p.Beat = x.beat
 	}

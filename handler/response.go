@@ -27,7 +27,10 @@ func (x *exchange) respond(resp *http.Response, answer *gateway.Answer) {
 	}
 	header := x.w.Header()
 	gateway.CopyAnswerHeader(header, resp.Header)
-	x.lease.AppendHeaders(header, x.style())
+	if x.lease.Limited() {
+		dropLimits(header)
+		x.lease.AppendHeaders(header, x.style())
+	}
 	x.status, x.outcome = resp.StatusCode, telemetry.OutcomeOK
 	if resp.StatusCode >= http.StatusBadRequest {
 		x.outcome = telemetry.OutcomeError
@@ -82,6 +85,7 @@ func (x *exchange) respondStream(answer *gateway.Answer) {
 	x.firstByte = time.Now()
 	telemetry.StreamFirstToken.Emit(telemetry.StreamFirstTokenSeen{
 		Duration: x.firstByte.Sub(x.start), Provider: x.provider, Model: x.model,
+		TraceID: telemetry.TraceIDOf(x.r.Context()),
 	})
 	defer func() {
 		telemetry.StreamStop.Emit(telemetry.StreamStopped{
@@ -216,6 +220,9 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddBool("stream", x.stream)
 		enc.AddInt64("input_tokens", x.usage.Input)
 		enc.AddInt64("cached_input_tokens", x.usage.CachedInput)
+		if x.usage.CacheWrite > 0 {
+			enc.AddInt64("cache_write_tokens", x.usage.CacheWrite)
+		}
 		enc.AddInt64("output_tokens", x.usage.Output)
 		enc.AddInt64("reasoning_tokens", x.usage.Reasoning)
 	}

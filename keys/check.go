@@ -90,7 +90,7 @@ func (k *Key) validate() error {
 	}
 	for _, m := range k.Models {
 		if m == "" || strings.Contains(strings.TrimSuffix(m, "*"), "*") {
-			return errors.New("models has one that is empty, or has a * elsewhere than at its end")
+			return errors.New("models has one that is empty, or has a * elsewhere than at its end; write names such as smart or gpt-*")
 		}
 	}
 	if slices.Contains(k.Routes, "") {
@@ -104,7 +104,7 @@ func (k *Key) validate() error {
 		size += len(name) + len(value)
 	}
 	if len(k.Metadata) > maxMetadata || size > maxMetadataLen {
-		return fmt.Errorf("metadata has more than %d entries or %d bytes", maxMetadata, maxMetadataLen)
+		return fmt.Errorf("metadata has more than %d entries or %d bytes; remove some", maxMetadata, maxMetadataLen)
 	}
 	if err := k.Limits.validate(); err != nil {
 		return fmt.Errorf("limits: %w", err)
@@ -190,6 +190,9 @@ func (r *Redis) validate() error {
 		return errors.New("redis: name has other characters than letters, digits, dots, dashes and underscores, at most 64")
 	case r.Away != "" && r.Away != AwayOpen && r.Away != AwayClosed:
 		return fmt.Errorf("redis: away is %q; write %s or %s", r.Away, AwayOpen, AwayClosed)
+	case !strings.Contains(r.URL, "{"): // else it is known when it is resolved
+		_, err := parseURL(r.URL)
+		return err
 	}
 	return nil
 }

@@ -160,7 +160,7 @@ func ParseFile(raw []byte) ([]*Key, error) {
 		begun := line(at)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("the key that begins in line %d %w", begun, plain(err))
+			return nil, fmt.Errorf("the key that begins in line %d %w", begun, DecodeError(err))
 		case dec.InputOffset()-at > maxKey:
 			return nil, fmt.Errorf("the key that begins in line %d has more than %d bytes", begun, maxKey)
 		}
@@ -187,8 +187,8 @@ var (
 	fieldName    = regexp.MustCompile(`^[a-z0-9_.]{1,64}$`)
 )
 
-// plain says what encoding/json found, without any of the text, which may be a secret.
-func plain(err error) error {
+// DecodeError says what encoding/json found wrong with a [Key], without any of the text, which may be a secret.
+func DecodeError(err error) error {
 	var kind *json.UnmarshalTypeError
 	if m := unknownField.FindStringSubmatch(err.Error()); m != nil {
 		return fmt.Errorf("has an option %s that is not known", m[1])

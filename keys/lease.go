@@ -165,6 +165,9 @@ func (l *Lease) settle(actual *[kinds]int64) {
 	}
 }
 
+// Limited reports whether any limit holds for the request.
+func (l *Lease) Limited() bool { return l.nchecks > 0 || l.refusal.Limit != "" }
+
 // Refused returns why the request was not admitted, if it was not.
 func (l *Lease) Refused() (Refusal, bool) { return l.refusal, l.refusal.Limit != "" }
 

@@ -46,9 +46,10 @@ type Body interface {
 
 // Spent is what an answer cost, and where.
 type Spent struct {
-	Provider                              string
-	Input, CachedInput, Output, Reasoning int64 // tokens
-	CostUSD                               float64
+	Provider string
+	// Tokens; CachedInput and CacheWrite are parts of Input, Reasoning is part of Output.
+	Input, CachedInput, CacheWrite, Output, Reasoning int64
+	CostUSD                                           float64
 }
 
 // Unavailable is the error of a Server that has nobody to take a request now. It

@@ -28,7 +28,7 @@ func (r *run) end(req *StoredRequest, change Change, result string, spent Spent,
 	}
 	telemetry.OverflowDrainStop.Emit(telemetry.OverflowDrainStopped{
 		Duration: took, Provider: spent.Provider, Model: r.job.Model, Result: result,
-		InputTokens: spent.Input, CachedInputTokens: spent.CachedInput,
+		InputTokens: spent.Input, CachedInputTokens: spent.CachedInput, CacheWriteTokens: spent.CacheWrite,
 		OutputTokens: spent.Output, ReasoningTokens: spent.Reasoning, CostUSD: spent.CostUSD,
 	})
 	r.tell(&change, result)

@@ -1,6 +1,10 @@
 package telemetry
 
-import "time"
+import (
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+)
 
 // The events of the live path.
 var (
@@ -83,6 +87,7 @@ type RequestStopped struct {
 
 	InputTokens       int64 `unit:"tokens" doc:"Input, cached input included."`
 	CachedInputTokens int64 `unit:"tokens" doc:"Input that the provider had in its cache."`
+	CacheWriteTokens  int64 `unit:"tokens" doc:"Input that the provider wrote into its cache."`
 	OutputTokens      int64 `unit:"tokens" doc:"Output, reasoning included."`
 	ReasoningTokens   int64 `unit:"tokens" doc:"Output that was reasoning."`
 	Attempts          int   `unit:"calls" doc:"Calls made to providers."`
@@ -97,6 +102,8 @@ type RequestStopped struct {
 	Stream   bool   `bound:"2" doc:"Whether the answer was streamed."`
 	Key      string `bound:"configuration" doc:"The name of the client's API key, empty without one; no metric has it as a label."`
 	Code     string `bound:"1000" doc:"The code of the error that the client was told, which may be a provider's own; empty without one. No metric has it as a label."`
+
+	TraceID trace.TraceID `bound:"unbounded" doc:"The trace of the request, zero if it is not traced. Exemplars have it, and no metric as a label."`
 }
 
 // RateLimitChecked is carried by ratelimit.check.
@@ -120,6 +127,7 @@ type StreamFirstTokenSeen struct {
 	Duration time.Duration `unit:"seconds" doc:"From the request's arrival."`
 	Provider string        `bound:"configuration" doc:"The provider that streams."`
 	Model    string        `bound:"1000" doc:"As in request.stop."`
+	TraceID  trace.TraceID `bound:"unbounded" doc:"As in request.stop."`
 }
 
 // StreamStopped is carried by stream.stop.

@@ -99,7 +99,7 @@ func newMetrics() *metrics {
 			firstBuckets, "provider"),
 		perToken: histogram("time_per_output_token_seconds", "From one token of a streamed answer to the next, on average over the answer.",
 			tokenBuckets, "provider"),
-		tokens: counter("tokens_total", "Tokens as the providers counted them; cached input is part of input, reasoning part of output.",
+		tokens: counter("tokens_total", "Tokens as the providers counted them; cached_input and cache_write are parts of input, reasoning is part of output.",
 			"provider", "model", "type"),
 		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "runestone", Name: "streams_active", Help: "Streamed answers under way.",
@@ -201,7 +201,7 @@ type requestKey struct {
 // requestSeries are the series that one kind of request adds to.
 type requestSeries struct {
 	requests      prometheus.Counter
-	duration      prometheus.Observer
+	duration      *exemplary
 	input, output prometheus.Counter
 }
 
@@ -210,7 +210,7 @@ func (m *metrics) requestStop(e RequestStopped) {
 	s := m.byRequest.get(requestKey{e.Route, e.Provider, model, e.Outcome, e.Status}, func() *requestSeries {
 		s := &requestSeries{
 			requests: m.requests.WithLabelValues(e.Route, e.Provider, model, strconv.Itoa(e.Status), e.Outcome),
-			duration: m.duration.WithLabelValues(e.Provider),
+			duration: withExemplars(m.duration.WithLabelValues(e.Provider), answerBuckets),
 		}
 		if e.Provider != "" {
 			s.input, s.output = m.tokens.WithLabelValues(e.Provider, model, "input"), m.tokens.WithLabelValues(e.Provider, model, "output")
@@ -218,23 +218,26 @@ func (m *metrics) requestStop(e RequestStopped) {
 		return s
 	})
 	s.requests.Inc()
-	s.duration.Observe(e.Duration.Seconds())
+	s.duration.observe(e.Duration, e.TraceID)
 	if e.Provider == "" {
 		return // nobody was asked
 	}
 	m.overhead.Observe(e.Overhead.Seconds())
 	s.input.Add(float64(e.InputTokens))
 	s.output.Add(float64(e.OutputTokens))
-	m.parts(e.Provider, model, e.CachedInputTokens, e.ReasoningTokens, e.CostUSD)
+	m.parts(e.Provider, model, e.CachedInputTokens, e.CacheWriteTokens, e.ReasoningTokens, e.CostUSD)
 	if e.Stream && e.OutputTokens > 1 && e.FirstByte > 0 {
-		m.stream(e.Provider).perToken.Observe((e.Duration - e.FirstByte).Seconds() / float64(e.OutputTokens-1))
+		m.stream(e.Provider).perToken.value((e.Duration-e.FirstByte).Seconds()/float64(e.OutputTokens-1), e.TraceID)
 	}
 }
 
 // parts counts what many answers have none of, so that there are series only where there is something to count.
-func (m *metrics) parts(provider, model string, cached, reasoning int64, usd float64) {
+func (m *metrics) parts(provider, model string, cached, written, reasoning int64, usd float64) {
 	if cached > 0 {
 		m.tokens.WithLabelValues(provider, model, "cached_input").Add(float64(cached))
+	}
+	if written > 0 {
+		m.tokens.WithLabelValues(provider, model, "cache_write").Add(float64(written))
 	}
 	if reasoning > 0 {
 		m.tokens.WithLabelValues(provider, model, "reasoning").Add(float64(reasoning))
@@ -257,17 +260,20 @@ func (m *metrics) model(name string) string {
 }
 
 // streamSeries are those of a provider's streams.
-type streamSeries struct{ firstToken, perToken prometheus.Observer }
+type streamSeries struct{ firstToken, perToken *exemplary }
 
 func (m *metrics) stream(provider string) *streamSeries {
 	return m.byStream.get(provider, func() *streamSeries {
-		return &streamSeries{m.firstToken.WithLabelValues(provider), m.perToken.WithLabelValues(provider)}
+		return &streamSeries{
+			withExemplars(m.firstToken.WithLabelValues(provider), firstBuckets),
+			withExemplars(m.perToken.WithLabelValues(provider), tokenBuckets),
+		}
 	})
 }
 
 func (m *metrics) streamFirstToken(e StreamFirstTokenSeen) {
 	m.activeStreams(e.Provider).Inc()
-	m.stream(e.Provider).firstToken.Observe(e.Duration.Seconds())
+	m.stream(e.Provider).firstToken.observe(e.Duration, e.TraceID)
 }
 
 func (m *metrics) activeStreams(provider string) prometheus.Gauge {

@@ -62,6 +62,7 @@ type OverflowDrainStopped struct {
 
 	InputTokens       int64 `unit:"tokens" doc:"Input, cached input included."`
 	CachedInputTokens int64 `unit:"tokens" doc:"Input that the provider had in its cache."`
+	CacheWriteTokens  int64 `unit:"tokens" doc:"Input that the provider wrote into its cache."`
 	OutputTokens      int64 `unit:"tokens" doc:"Output, reasoning included."`
 	ReasoningTokens   int64 `unit:"tokens" doc:"Output that was reasoning."`
 

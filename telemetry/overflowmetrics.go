@@ -103,5 +103,5 @@ func (m *metrics) drainStop(e OverflowDrainStopped) {
 	}
 	m.tokens.WithLabelValues(e.Provider, model, "input").Add(float64(e.InputTokens))
 	m.tokens.WithLabelValues(e.Provider, model, "output").Add(float64(e.OutputTokens))
-	m.parts(e.Provider, model, e.CachedInputTokens, e.ReasoningTokens, e.CostUSD)
+	m.parts(e.Provider, model, e.CachedInputTokens, e.CacheWriteTokens, e.ReasoningTokens, e.CostUSD)
 }

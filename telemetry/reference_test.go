@@ -44,7 +44,7 @@ detach := telemetry.RequestStop.Attach(func(e telemetry.RequestStopped) { ... })
 
 A sink is called in the goroutine of the request, concurrently, and must be quick. Durations are Go's; here and
 in metrics they are in seconds. The bound of a field is how many values it can take; "configuration" means that
-it is named there.
+it is named there, and "unbounded" that every request may have another.
 `)
 	for _, e := range Events() {
 		fields := reflect.TypeOf(e.Fields())
