@@ -16,13 +16,7 @@ func chatError(data []byte) *Error {
 	if e == nil {
 		return nil
 	}
-	status := chatStatus(e)
-	if e.Message == "" {
-		e.Message = "The provider reported an error."
-	}
-	e.Status = status
-	e.Type, e.Code = openAIType(status, e.Code)
-	return e
+	return e.inAnswer(chatStatus(e))
 }
 
 // innerError returns an error that is in a choice or in x_groq.

@@ -3,6 +3,7 @@ package dialect
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/runestone-gateway/runestone/sse"
@@ -137,9 +138,24 @@ func UpstreamError(status int, body []byte) *Error {
 	if e == nil || e.Message == "" {
 		e = &Error{Message: "The provider answered with status " + strconv.Itoa(status) + "."}
 	}
-	e.Status = status
 	e.Type, e.Code = openAIType(status, e.Code)
-	if status == statusOverloaded {
+	if e.Status = status; status == statusOverloaded {
+		e.Status = http.StatusServiceUnavailable
+	}
+	return e
+}
+
+// inAnswer gives an error that came in an answer of success the status that it would have had otherwise. That the
+// gateway's own key is wrong is not the client's fault, nor its to know.
+func (e *Error) inAnswer(status int) *Error {
+	if status == http.StatusUnauthorized {
+		return unreadable("The provider refused the gateway's credentials.")
+	}
+	if strings.TrimSpace(e.Message) == "" {
+		e.Message = "The provider reported an error."
+	}
+	e.Type, e.Code = openAIType(status, e.Code)
+	if e.Status = status; status == statusOverloaded {
 		e.Status = http.StatusServiceUnavailable
 	}
 	return e

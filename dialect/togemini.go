@@ -64,6 +64,11 @@ func (g *geminiMaker) make(size int) error {
 	if len(g.system) > 0 && (len(g.turns) == 0 || g.model.gemma) {
 		g.sayAsUser()
 	}
+	for _, turn := range g.turns {
+		if turn.empty != "" && len(turn.results)+len(turn.parts) == 0 {
+			return Invalid(turn.empty, "invalid_value", "'"+turn.empty+"' is empty: this model needs something to answer.")
+		}
+	}
 	w := &g.w
 	w.b = scratch(size + 512)
 	w.open('{')

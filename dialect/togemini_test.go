@@ -76,6 +76,7 @@ func TestMessagesToGemini(t *testing.T) {
 			name: "system and developer come first", body: `"messages":[{"role":"system","content":"a"},{"role":"developer","content":[{"type":"text","text":"b"},{"type":"text","text":""}]},{"role":"user","content":"hi"}]`,
 			want: `"systemInstruction":{"parts":[{"text":"a"},{"text":"b"}]},` + saysHi,
 		},
+		{name: "an empty message beside one that is not", body: `"messages":[{"role":"user","content":""},{"role":"user","content":"hi"},{"role":"user","content":[]}]`, want: saysHi},
 		{name: "an empty system message", body: `"messages":[{"role":"system","content":""},{"role":"user","content":"hi"}]`, want: saysHi},
 		{name: "nothing but a system message", body: `"messages":[{"role":"system","content":"hi"}]`, want: saysHi},
 		{

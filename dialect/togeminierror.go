@@ -24,7 +24,10 @@ func geminiError(data []byte) *Error {
 	if err != nil || status < 400 || status > 599 {
 		status = http.StatusBadGateway
 	}
-	return UpstreamError(status, data)
+	if e = UpstreamError(status, data); e.Code == "invalid_api_key" {
+		status = http.StatusUnauthorized
+	}
+	return e.inAnswer(status)
 }
 
 // googleDetails are the details of an error of Google's, of which two matter.

@@ -12,6 +12,7 @@ type geminiTurn struct {
 	results [][]byte // nil for a call without one
 	parts   [][]byte
 	calls   []geminiCall // of the model
+	empty   string       // the parameter in which nothing is said, if there is one
 }
 
 type geminiCall struct {
@@ -38,8 +39,8 @@ func (g *geminiMaker) message(m *ChatMessage, at string) error {
 	switch {
 	case err != nil:
 		return err
-	case m.Role == "user" && len(parts) == 0:
-		return Invalid(at+".content", "invalid_value", "'"+at+".content' is empty: this model needs something to answer.")
+	case m.Role == "user" && len(parts) == 0: // others may have said something in the same turn
+		g.in("user").empty = at + ".content"
 	case m.Role != "user" && len(g.turns) == 0:
 		g.system = append(g.system, parts...)
 	case len(parts) > 0:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"strings"
 )
 
 // messagesAnswers translates answers of Anthropic's messages to those of chat completions.
@@ -248,10 +247,5 @@ func anthropicError(told *Error) *Error {
 	if status == 0 {
 		status = http.StatusBadGateway
 	}
-	if strings.TrimSpace(told.Message) == "" {
-		told.Message = "The provider reported an error."
-	}
-	told.Status = status
-	told.Type, told.Code = openAIType(status, told.Code)
-	return told
+	return told.inAnswer(status)
 }

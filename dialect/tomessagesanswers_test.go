@@ -81,7 +81,7 @@ func TestMessagesWholeErrors(t *testing.T) {
 }
 
 var messagesErrors = map[string]int{
-	"overloaded_error": 529, "rate_limit_error": 429, "api_error": 500, "invalid_request_error": 400, "authentication_error": 401, "billing_error": 402,
+	"overloaded_error": 503, "rate_limit_error": 429, "api_error": 500, "invalid_request_error": 400, "billing_error": 402,
 	"permission_error": 403, "not_found_error": 404, "request_too_large": 413, "timeout_error": 504, "made_up_error": 502,
 }
 
@@ -90,5 +90,18 @@ func wantStatus(t *testing.T, err error, status int, message string) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e.Status != status || e.Message != message || e.Type == "" || strings.HasSuffix(e.Type, "_error") && e.Type != "invalid_request_error" && e.Type != "rate_limit_error" && e.Type != "permission_error" && e.Type != "server_error" {
 		t.Errorf("%#v, want status %d", err, status)
+	}
+}
+
+// A key of the gateway's that is wrong is told as the gateway's failure, and what the provider says of it is not told.
+func TestKeysThatAreRefusedInAnAnswer(t *testing.T) {
+	t.Parallel()
+	_, err := newMessagesAnswers(t, "").Whole(nil, []byte(`{"type":"error","error":{"type":"authentication_error","message":"sk-secret"}}`))
+	wantStatus(t, err, 502, "The provider refused the gateway's credentials.")
+	for _, body := range []string{`{"error":{"message":"sk-secret","code":401}}`, `{"error":{"message":"sk-secret","code":"invalid_api_key"}}`} { // OpenRouter, OpenAI
+		_, err = responsesOf(t, "").Whole(nil, []byte(body))
+		wantStatus(t, err, 502, "The provider refused the gateway's credentials.")
+		_, err = feedChat(newChatAnswers("m", nil), body)
+		wantStatus(t, err, 502, "The provider refused the gateway's credentials.")
 	}
 }

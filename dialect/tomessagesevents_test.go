@@ -211,7 +211,7 @@ func TestMessagesStreamsWithErrors(t *testing.T) {
 		}
 	}
 	for stream, status := range map[string]int{
-		event("error", ""): 502, "data: {\"error\":{\"type\":\"overloaded_error\",\"message\":\" \"}}\n\n": 529, "data: {\"type\":\"error\",\"error\":\"x\"}\n\n": 502,
+		event("error", ""): 502, "data: {\"error\":{\"type\":\"overloaded_error\",\"message\":\" \"}}\n\n": 503, "data: {\"type\":\"error\",\"error\":\"x\"}\n\n": 502,
 	} {
 		_, err := translateStream(newMessagesAnswers(t, ""), stream)
 		if e, ok := errors.AsType[*Error](err); !ok || e.Status != status || strings.TrimSpace(e.Message) == "" {

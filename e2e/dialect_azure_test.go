@@ -200,7 +200,7 @@ func azureRefused(t *testing.T, c azureCase) {
 	if !ok || refused.StatusCode != 400 || refused.Code != "content_filter" || !strings.Contains(refused.RawJSON(), "ResponsibleAIPolicyViolation") {
 		t.Errorf("OpenAI's client gets %v", explain(err))
 	}
-	params := anthropic.MessageNewParams{Model: anthropic.Model(c.model + "-filtered"), MaxTokens: 10, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("a"))}}
+	params := anthropic.MessageNewParams{Model: c.model + "-filtered", MaxTokens: 10, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("a"))}}
 	_, err = c.g.claude().Messages.New(t.Context(), params)
 	told, ok := errors.AsType[*anthropic.Error](err)
 	if !ok || told.StatusCode != 400 || !strings.Contains(told.RawJSON(), "invalid_request_error") || !strings.Contains(told.RawJSON(), "content management policy") {
@@ -210,9 +210,9 @@ func azureRefused(t *testing.T, c azureCase) {
 
 func azureClaude(t *testing.T, c azureCase) {
 	got := accumulate(t, c.g.claude(), anthropic.MessageNewParams{
-		Model: anthropic.Model(c.model), MaxTokens: 30, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Say hello"))},
+		Model: c.model, MaxTokens: 30, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Say hello"))},
 	})
-	if len(got.Content) != 1 || got.Content[0].Text != "Hello there" || got.StopReason != "end_turn" || got.ID == "" || string(got.Model) != c.model {
+	if len(got.Content) != 1 || got.Content[0].Text != "Hello there" || got.StopReason != "end_turn" || got.ID == "" || got.Model != c.model {
 		t.Errorf("got %s", got.RawJSON())
 	}
 }

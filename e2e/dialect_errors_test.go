@@ -169,13 +169,27 @@ func TestStreamsThatBeginWithAnError(t *testing.T) {
 		"/v1/messages": `{"model":"%s","stream":true,"max_tokens":5,"messages":[{"role":"user","content":"a"}]}`,
 	} {
 		for model, status := range map[string]int{"ant/claude-sonnet-4-5-first": 503, "gem/gemini-2.5-flash-first": 429, "plain/llama-first": 503} {
-			if path == "/v1/messages" && model == "ant/claude-sonnet-4-5-first" {
-				status = 529
-			}
 			a := d.g.post(t, path, fmt.Sprintf(body, model))
 			if a.Err != nil || a.StatusCode != status || !strings.Contains(a.Body, "Overloaded just now") || strings.Contains(a.Body, "data:") {
 				t.Errorf("%s of %s: status %d, want %d, error %v: %s", path, model, a.StatusCode, status, a.Err, a.Body)
 			}
 		}
+	}
+}
+
+// TestRequestsThatCannotBeToldAreNoFailures: what a provider cannot be asked is the client's matter, not the provider's failure.
+func TestRequestsThatCannotBeToldAreNoFailures(t *testing.T) {
+	t.Parallel()
+	d := startDialects(t)
+	a := d.g.post(t, "/v1/responses", `{"model":"gem/gemini-2.5-flash","input":"a","previous_response_id":"resp_1"}`)
+	if a.Err != nil || a.StatusCode != http.StatusBadRequest {
+		t.Fatalf("status %d, error %v: %s", a.StatusCode, a.Err, a.Body)
+	}
+	metrics := d.g.adminGet("/metrics")
+	if strings.Contains(metrics, `outcome="unreachable"`) || !strings.Contains(metrics, `runestone_upstream_requests_total{outcome="invalid",provider="gem"`) {
+		t.Errorf("the metrics call it something else:\n%s", metrics)
+	}
+	if log := d.g.tail(); strings.Contains(log, "a call to a provider failed") {
+		t.Errorf("the log calls it a failure:\n%s", log)
 	}
 }

@@ -285,7 +285,7 @@ func responsesRefused(t *testing.T, c responsesCase) {
 		"previous_response_id": `"previous_response_id":"resp_1","input":"a"`,
 		"conversation":         `"conversation":"conv_1","input":"a"`,
 		"background":           `"background":true,"input":"a"`,
-		"tools":                `"tools":[{"type":"web_search"}],"input":"a"`,
+		"tools":                `"tools":[{"type":"file_search"}],"input":"a"`,
 		"input":                `"input":[{"type":"item_reference","id":"msg_1"}]`,
 	} {
 		var got responses.Response

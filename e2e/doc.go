@@ -6,5 +6,6 @@
 // RUNESTONE_BINARY names a binary to test in place of a fresh build, and
 // RUNESTONE_RACE=1 builds it with the race detector, as `go test -race` does.
 // RUNESTONE_FAULT_ROUNDS=100 has the tests of the drain kill gateways a hundred times,
-// rather than a few, and wait for what takes a minute.
+// rather than a few, and wait for what takes a minute. RUNESTONE_LOAD_SECONDS=30 has those of
+// rotation under load take half a minute rather than six seconds.
 package e2e

@@ -135,7 +135,7 @@ func TestHeadersAreTheLedgers(t *testing.T) {
 		var res *http.Response
 		client := anthropic.NewClient(anthropicoption.WithBaseURL("http://"+g.site), anthropicoption.WithAPIKey(secretOf(key)), anthropicoption.WithMaxRetries(0))
 		_, err := client.Messages.New(t.Context(), anthropic.MessageNewParams{
-			Model: anthropic.Model(model), MaxTokens: longest, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Say hello"))},
+			Model: model, MaxTokens: longest, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Say hello"))},
 		}, anthropicoption.WithResponseInto(&res))
 		return measure(t, res, err, [2][3]string{
 			{"anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"},

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,6 +74,95 @@ func steadily(t *testing.T, g *gateway, perSecond int, secrets func() []*lapsing
 	}
 }
 
+// load is traffic with the secrets that are in use.
+type load struct {
+	mu    sync.Mutex
+	inUse []*lapsing
+	stop  chan struct{}
+	sent  chan int // gets how many requests were sent
+	began time.Time
+	whole time.Duration
+}
+
+// underLoad has 200 requests a second sent to a gateway whose upstream is up.
+func underLoad(t *testing.T, g *gateway, up *upstream, secrets ...*lapsing) *load {
+	t.Helper()
+	l := &load{inUse: secrets, stop: make(chan struct{}), sent: make(chan int, 1), began: time.Now(), whole: loadSeconds(t)}
+	route := up.on("gpt-upstream", hello)
+	go func() { // or the upstream would wait for a test that wants to see them
+		for {
+			select {
+			case <-route.seen:
+			case <-l.stop:
+				return
+			}
+		}
+	}()
+	go func() {
+		l.sent <- steadily(t, g, 200, func() []*lapsing { l.mu.Lock(); defer l.mu.Unlock(); return l.inUse }, l.stop)
+	}()
+	return l
+}
+
+// use has a further secret used.
+func (l *load) use(secret *lapsing) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inUse = append(slices.Clip(l.inUse), secret)
+}
+
+// at waits until a part of the time is over.
+func (l *load) at(part float64) {
+	<-time.After(time.Until(l.began.Add(time.Duration(part * float64(l.whole)))))
+}
+
+// end waits until all requests are answered.
+func (l *load) end(t *testing.T) {
+	t.Helper()
+	close(l.stop)
+	sent := <-l.sent
+	t.Logf("%d requests", sent)
+	if want := int(l.whole.Seconds() * 200 * 0.9); sent < want {
+		t.Errorf("%d requests were sent, want %d", sent, want)
+	}
+}
+
+// TestRotationUnderLoad: keys that are stored, across a rotation, a revocation and reloads.
+func TestRotationUnderLoad(t *testing.T) {
+	t.Parallel()
+	if raceBuild() {
+		t.Skip("the race detector makes the gateway too slow for this load")
+	}
+	up := newUpstream(t)
+	s := withKeys(up, "keys {\nstored\n}")
+	g := start(t, s)
+	made := func(name string) *lapsing {
+		return &lapsing{text: g.manage(t, http.MethodPost, "", `{"name":"`+name+`"}`)}
+	}
+	old, revoked, long := made("rotated"), made("revoked"), made("long")
+	l := underLoad(t, g, up, old, revoked, made("stays"), long)
+	l.at(0.1)
+	grace := l.whole * 4 / 10
+	soon := time.Now().Add(grace)
+	old.lapse(soon, soon.Add(time.Second))
+	l.use(&lapsing{text: g.manage(t, http.MethodPost, "/rotated/rotate?grace="+grace.String(), "")})
+	l.use(&lapsing{text: g.manage(t, http.MethodPost, "/long/rotate?grace=1h", "")})
+	g.reload(s)
+	l.at(0.3)
+	now := time.Now()
+	revoked.lapse(now, now.Add(time.Hour)) // either will do while it is being revoked
+	g.manage(t, http.MethodPost, "/revoked/revoke", "")
+	revoked.lapse(now, time.Now())
+	l.at(0.6)
+	g.reload(s)
+	l.at(1)
+	l.end(t)
+	for _, secret := range []*lapsing{old, revoked} {
+		g.post(t, chatPath, chatBody("smart", ""), "Authorization: Bearer "+secret.text).wantError(t, http.StatusUnauthorized)
+	}
+	wantHello(t, g.post(t, chatPath, chatBody("smart", ""), "Authorization: Bearer "+long.text), "smart", "up", 1)
+}
+
 // insist is post that sends its request again if its connection is closed, as SDKs do: a reload closes those that are idle.
 func (g *gateway) insist(t testing.TB, path, body, header string) answer {
 	t.Helper()
@@ -90,14 +180,13 @@ func (g *gateway) insist(t testing.TB, path, body, header string) answer {
 	}
 }
 
-// TestRotationByFileUnderLoad: keys in a file that is replaced, 200 requests a second, across a rotation, a revocation, a broken file and reloads.
+// TestRotationByFileUnderLoad: keys in a file that is replaced, across a rotation, a revocation, a broken file and reloads.
 func TestRotationByFileUnderLoad(t *testing.T) {
 	t.Parallel()
 	if raceBuild() {
 		t.Skip("the race detector makes the gateway too slow for this load")
 	}
 	up := newUpstream(t)
-	up.on("gpt-upstream", hello)
 	hash := func(name, more string) string {
 		return fmt.Sprintf(`{"sha256":"%x"%s}`, sha256Of(secretOf(name)), more)
 	}
@@ -107,46 +196,31 @@ func TestRotationByFileUnderLoad(t *testing.T) {
 	file := newKeyFile(t, key("stays", hash("stays", ""))+key("rotated", hash("old", ""))+key("revoked", hash("revoked", "")))
 	s := withKeys(up, "keys {\nfile "+file.path+"\n}")
 	g := start(t, s)
-	var mu sync.Mutex
-	stays, old, revoked := &lapsing{text: secretOf("stays")}, &lapsing{text: secretOf("old")}, &lapsing{text: secretOf("revoked")}
-	inUse := []*lapsing{stays, old, revoked}
-	stop := make(chan struct{})
-	var group sync.WaitGroup
-	var sent int
-	group.Go(func() {
-		sent = steadily(t, g, 200, func() []*lapsing { mu.Lock(); defer mu.Unlock(); return inUse }, stop)
-	})
-	began, whole := time.Now(), loadSeconds(t)
-	at := func(part float64) { <-time.After(time.Until(began.Add(time.Duration(part * float64(whole))))) }
+	old, revoked := &lapsing{text: secretOf("old")}, &lapsing{text: secretOf("revoked")}
+	l := underLoad(t, g, up, &lapsing{text: secretOf("stays")}, old, revoked)
 
-	at(0.1) // rotated: both secrets for a while
-	oldEnds := began.Add(time.Duration(0.7 * float64(whole))).Truncate(time.Millisecond)
+	l.at(0.1) // rotated: both secrets for a while
+	oldEnds := l.began.Add(l.whole * 7 / 10).Truncate(time.Millisecond)
 	old.lapse(oldEnds, oldEnds)
 	rotated := key("rotated", hash("old", `,"ends":"`+oldEnds.UTC().Format(time.RFC3339Nano)+`"`), hash("new", ""))
 	file.replace(key("stays", hash("stays", "")) + rotated + key("revoked", hash("revoked", "")))
 	g.reload(s)
-	mu.Lock()
-	inUse = append(inUse[:3:3], &lapsing{text: secretOf("new")})
-	mu.Unlock()
+	l.use(&lapsing{text: secretOf("new")})
 
-	at(0.3) // a file that is of no use changes nothing, be it read now or by a reload, which fails
+	l.at(0.3) // a file that is of no use changes nothing, be it read now or by a reload, which fails
 	file.replace(key("stays", hash("stays", "")) + `{"name":"rotated","secrets":[{"secret":"` + secretOf("new"))
 	if status, body, err := g.load(s); err != nil || status == http.StatusOK || strings.Contains(body, secretOf("new")) {
 		t.Errorf("with a broken file: status %d, error %v: %s", status, err, body)
 	}
 
-	at(0.4) // revoked, by the file alone: it is read within seconds
+	l.at(0.4) // revoked, by the file alone: it is read within seconds
 	now := time.Now()
 	revoked.lapse(now, now.Add(3*time.Second))
 	file.replace(key("stays", hash("stays", "")) + rotated)
-	at(0.8)
+	l.at(0.8)
 	g.reload(s)
-	at(1)
-	close(stop)
-	group.Wait()
-	if want := int(whole.Seconds() * 200 * 0.9); sent < want {
-		t.Errorf("%d requests were sent, want %d", sent, want)
-	}
+	l.at(1)
+	l.end(t)
 	g.post(t, chatPath, chatBody("smart", ""), auth("old")).wantError(t, http.StatusUnauthorized)
 	g.post(t, chatPath, chatBody("smart", ""), auth("revoked")).wantError(t, http.StatusUnauthorized)
 	wantHello(t, g.post(t, chatPath, chatBody("smart", ""), auth("new")), "smart", "up", 1)

@@ -234,6 +234,9 @@ func (c *call) outcome(err error) (string, *dialect.Error) {
 		told.Status, told.Code = http.StatusGatewayTimeout, "timeout"
 		told.Message = fmt.Sprintf("The provider %s took too long: the connect timeout is over.", c.up.name)
 		return telemetry.OutcomeTimeout, told
+	case c.blameless && c.status == 0:
+		told.Message = fmt.Sprintf("The provider %s could not be asked.", c.up.name)
+		return telemetry.OutcomeInvalid, told // the error itself says what the client is told
 	case c.status != 0:
 		told.Code = "interrupted"
 		told.Message = fmt.Sprintf("The answer of the provider %s broke off.", c.up.name)

@@ -112,8 +112,8 @@ func attemptsHeader(n int) []string {
 }
 
 func (a *App) logFailure(up *upstream, outcome string, err error) {
-	if outcome == telemetry.OutcomeCanceled {
-		return
+	if outcome == telemetry.OutcomeCanceled || outcome == telemetry.OutcomeInvalid {
+		return // it is not the provider's failure
 	}
 	if entry := a.logger.Check(zap.WarnLevel, "a call to a provider failed"); entry != nil {
 		entry.Write(zap.String("provider", up.name), zap.String("outcome", outcome), zap.Error(err))

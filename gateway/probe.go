@@ -55,11 +55,13 @@ func (a *App) startProbes() {
 		if up.probe <= 0 {
 			continue
 		}
-		if a.prober == nil {
-			a.prober = &prober{logger: a.logger}
-			a.prober.ctx, a.prober.cancel = context.WithCancel(context.Background())
+		p := a.prober
+		if p == nil {
+			p = &prober{logger: a.logger}
+			p.ctx, p.cancel = context.WithCancel(context.Background())
+			a.prober = p
 		}
-		a.prober.group.Go(func() { a.prober.run(up) })
+		p.group.Go(func() { p.run(up) })
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 // probedProvider answers probes by their key, and is asked for nothing else.
 type probedProvider struct {
+	mu     sync.Mutex
 	status map[string]int
 	asked  []string
 }
@@ -30,8 +32,11 @@ func (*probedProvider) NewRequest(ctx context.Context, r *provider.Request, t pr
 
 func (p *probedProvider) RoundTrip(req *http.Request) (*http.Response, error) {
 	key := req.Header.Get("Key")
+	p.mu.Lock()
 	p.asked = append(p.asked, key)
-	switch status := p.status[key]; status {
+	status := p.status[key]
+	p.mu.Unlock()
+	switch status {
 	case 0:
 		<-req.Context().Done() // it is silent
 		return nil, context.Cause(req.Context())
@@ -92,6 +97,8 @@ func TestProbesKeepTheirRhythmOverReloadsAndEnd(t *testing.T) {
 			t.Helper()
 			time.Sleep(d) // in the bubble: it takes no time
 			synctest.Wait()
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			if len(p.asked) != want {
 				t.Errorf("asked %d times, want %d", len(p.asked), want)
 			}
@@ -102,7 +109,9 @@ func TestProbesKeepTheirRhythmOverReloadsAndEnd(t *testing.T) {
 		app.startProbes() // it is not due
 		pass(50*time.Second, 1)
 		pass(20*time.Second, 2)
+		p.mu.Lock()
 		p.status["a"] = 500
+		p.mu.Unlock()
 		pass(70*time.Second, 3)
 		app.stopProbes()
 		app.startProbes() // which may have mended it

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -137,9 +138,9 @@ func terminal(term vt.MockTerm, width, height int) string {
 	for y := range height {
 		var line strings.Builder
 		for x := range width {
-			line.WriteString(term.GetCell(vt.Coord{X: vt.Col(x), Y: vt.Row(y)}).C)
+			line.WriteString(cmp.Or(term.GetCell(vt.Coord{X: vt.Col(x), Y: vt.Row(y)}).C, " "))
 		}
-		b.WriteString(strings.TrimRight(line.String(), " \x00") + "\n")
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	return b.String()
 }

@@ -30,7 +30,7 @@ func TestALineOfTheUsageLogSaysWhatIsKnown(t *testing.T) {
 	}
 	got := lines[0].ContextMap()
 	for key, want := range map[string]any{
-		"request_id": "req", "job": "job", "run": int64(2), "key": "a", "route": "chat", "provider": "up", "target": "t", "attempts": int64(3),
+		"request_id": "req", "job": "job", "run": 2, "key": "a", "route": "chat", "provider": "up", "target": "t", "attempts": 3,
 		"input_tokens": int64(10), "cached_input_tokens": int64(4), "cache_write_tokens": int64(3), "output_tokens": int64(2), "reasoning_tokens": int64(1),
 		"cost_usd": 0.0, "wait": time.Second, "duration": time.Minute, "trace_id": "01000000000000000000000000000000",
 	} {

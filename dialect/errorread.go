@@ -1,10 +1,78 @@
 package dialect
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
 )
+
+// ErrorIn returns what an event or a body reports as an error, nil when
+// it reports none. Providers write it as an object, a string, an array of either or, with
+// "object":"error", beside the other members; Gemini's server puts it all into an array.
+func ErrorIn(data []byte) *Error {
+	var body struct {
+		Error   json.RawMessage `json:"error"`
+		Object  json.RawMessage `json:"object"`
+		Message json.RawMessage `json:"message"`
+	}
+	if json.Unmarshal(first(data), &body) != nil {
+		return nil
+	}
+	e := &Error{Type: "server_error"}
+	switch reported := first(body.Error); {
+	case len(reported) > 0 && reported[0] == '{':
+		readErrorObject(reported, e)
+	case len(reported) > 2 && reported[0] == '"':
+		_ = json.Unmarshal(reported, &e.Message)
+	case string(body.Object) == `"error"` && len(body.Message) > 2:
+		readErrorObject(first(data), e)
+	default:
+		return nil
+	}
+	return e
+}
+
+// first returns the first element of an array, and anything else as it is.
+func first(data []byte) []byte {
+	if data = bytes.TrimSpace(data); len(data) == 0 || data[0] != '[' {
+		return data
+	}
+	var all []json.RawMessage
+	if json.Unmarshal(data, &all) != nil || len(all) == 0 {
+		return nil
+	}
+	return all[0]
+}
+
+func readErrorObject(data []byte, e *Error) {
+	var o struct {
+		Message any `json:"message"`
+		Type    any `json:"type"`
+		Code    any `json:"code"`
+		Param   any `json:"param"`
+
+		Details json.RawMessage `json:"details"`
+	}
+	_ = json.Unmarshal(data, &o)
+	text := func(v any, or string) string {
+		switch v := v.(type) {
+		case string:
+			return v
+		case float64:
+			return fmt.Sprint(int64(v))
+		default:
+			return or
+		}
+	}
+	if e.Message = text(o.Message, ""); e.Message == "" {
+		e.readNested(data)
+	}
+	e.Type = text(o.Type, e.Type)
+	e.Code = text(o.Code, "")
+	e.Param = text(o.Param, e.Param)
+	readGoogleDetails(o.Details, e)
+}
 
 // bareError returns what an error answer says in which there is no error as [ErrorIn] knows it, nil if it says nothing:
 // Cohere's, Cerebras's and AWS's have a message, and servers that are built with FastAPI, such as Mistral's and vLLM's, a detail.
