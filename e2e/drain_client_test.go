@@ -137,28 +137,23 @@ func TestDrainHangingReceiver(t *testing.T) {
 	})
 }
 
-// fill places orders with much ballast until one is refused since the queue is full, and
-// returns how many were acknowledged.
-func (st *stage) fill(t *testing.T) int {
+// squeeze places an order with much ballast, and reports whether there was room for it.
+func (st *stage) squeeze(t *testing.T) bool {
 	t.Helper()
-	for n := range 1000 {
-		x := st.order()
-		x.body = drainBody(x.marker, false, 200<<10)
-		a, err := st.o.post(t.Context(), x)
-		switch {
-		case err != nil:
-			t.Fatal(err)
-		case a.StatusCode == http.StatusAccepted:
-			st.o.many(1, 1, func(int) *order { return x }) // which finds its job
-		default:
-			if code := a.wantError(t, http.StatusServiceUnavailable).code(); code != "queue_full" || a.Header.Get("Retry-After") == "" {
-				t.Fatalf("a full queue says %s, Retry-After %q", a.Body, a.Header.Get("Retry-After"))
-			}
-			return n
-		}
+	x := st.order()
+	x.body = drainBody(x.marker, false, 200<<10)
+	a, err := st.o.post(t.Context(), x)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("the queue does not get full")
-	return 0
+	if a.StatusCode == http.StatusAccepted {
+		st.o.many(1, 1, func(int) *order { return x }) // which finds its job
+		return true
+	}
+	if code := a.wantError(t, http.StatusServiceUnavailable).code(); code != "queue_full" || a.Header.Get("Retry-After") == "" {
+		t.Fatalf("a full queue says %s, Retry-After %q", a.Body, a.Header.Get("Retry-After"))
+	}
+	return false
 }
 
 // full has a queue fill up, checks that what is in it can be done all the same, and that it takes new
@@ -167,16 +162,23 @@ func (st *stage) full(t *testing.T) {
 	t.Helper()
 	g := newGate()
 	st.l.plays(gated(g))
-	n := st.fill(t)
+	n := 0
+	for ; st.squeeze(t); n++ {
+		if n == 1000 {
+			t.Fatal("the queue does not get full")
+		}
+	}
 	if n < 10 {
 		t.Fatalf("the queue is full with %d requests", n)
 	}
-	for range 20 { // it stays full, and nothing else happens
-		x := st.order()
-		x.body = drainBody(x.marker, false, 200<<10)
-		if a, err := st.o.post(t.Context(), x); err != nil || a.wantError(t, http.StatusServiceUnavailable).code() != "queue_full" {
-			t.Errorf("%v: %s", err, a.Body)
+	few := n + 5 // as Redis's own buffers, which count as well, come and go
+	for range 20 {
+		if st.squeeze(t) {
+			n++
 		}
+	}
+	if n > few {
+		t.Errorf("a queue that is full takes %d more", n-few+5)
 	}
 	g.open()
 	if y := st.end(t); y.completed != n || y.again != 0 {

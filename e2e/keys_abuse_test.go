@@ -36,33 +36,38 @@ func TestManyKeysAreTried(t *testing.T) {
 	s := withKeys(up, keyLine("good", "limits {\nrequests 100000 1h\n}"), keyLine("off", "disabled"), "keys {\nstored\n}")
 	s.Env = keyEnv("good", "off")
 	g := start(t, s)
-	tried := func(n int, secret func(int) string) time.Duration {
+	conn := dialRaw(t, g)
+	answers := bufio.NewReader(conn)
+	try := func(secret string) time.Duration {
 		t.Helper()
-		conn := dialRaw(t, g)
-		answers := bufio.NewReader(conn)
-		took := make([]time.Duration, n)
-		for i := range n {
-			began := time.Now()
-			conn.send("POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n", chatPath, g.site, secret(i))
-			res, err := http.ReadResponse(answers, nil)
-			if err != nil || res.StatusCode != http.StatusUnauthorized {
-				t.Fatalf("%v, error %v", res, err)
-			}
-			_, _ = io.Copy(io.Discard, res.Body)
-			took[i] = time.Since(began)
+		began := time.Now()
+		conn.send("POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n", chatPath, g.site, secret)
+		res, err := http.ReadResponse(answers, nil)
+		if err != nil || res.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("%v, error %v", res, err)
 		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		return time.Since(began)
+	}
+	// Other tests run beside this one, so that only the quickest tell what the gateway takes.
+	quick := func(took []time.Duration) time.Duration {
 		slices.Sort(took)
-		return took[n/2]
+		return took[len(took)/20]
 	}
 	unknown := func(i int) string { return fmt.Sprintf("rs_%049d", i) }
-	tried(200, unknown)
+	for i := range 200 {
+		try(unknown(i))
+	}
 	memory, lines, series := g.resident(t), strings.Count(g.stderr.String(), "\n"), len(scrape(t, g))
-	first := tried(2000, unknown)
-	disabled := tried(500, func(int) string { return secretOf("off") })
-	later := tried(2000, func(i int) string { return unknown(1_000_000 + i) })
-	t.Logf("an unknown key takes %v, %v after thousands, one that is turned off %v", first, later, disabled)
-	if slower := max(first, disabled, later); slower > 3*min(first, disabled, later) { // a bound for what grows, not for what a clock can tell
-		t.Errorf("an unknown key takes %v, %v after thousands, one that is turned off %v", first, later, disabled)
+	var strange, disabled []time.Duration
+	for i := range 2000 {
+		strange = append(strange, try(unknown(1_000_000+i)))
+		disabled = append(disabled, try(secretOf("off")))
+	}
+	first, later, off := quick(strange[:1000]), quick(strange[1000:]), quick(disabled)
+	t.Logf("an unknown key takes %v, %v after thousands, one that is turned off %v", first, later, off)
+	if max(first, later, off) > 3*min(first, later, off) { // a bound for what grows, not for what a clock can tell
+		t.Errorf("an unknown key takes %v, %v after thousands, one that is turned off %v", first, later, off)
 	}
 	if grown := g.resident(t) - memory; grown > 32<<20 {
 		t.Errorf("the gateway has %d bytes more", grown)
@@ -73,7 +78,7 @@ func TestManyKeysAreTried(t *testing.T) {
 	if more := len(scrape(t, g)) - series; more > 20 {
 		t.Errorf("there are %d series more", more)
 	}
-	wantMetric(t, g, 4700, "runestone_requests_total", "status=401")
+	wantMetric(t, g, 4200, "runestone_requests_total", "status=401")
 	wantHello(t, g.post(t, chatPath, chatBody("smart", ""), auth("good")), "smart", "up", 1)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/policy"
+	"github.com/runestone-gateway/runestone/provider"
 	"github.com/runestone-gateway/runestone/telemetry"
 )
 
@@ -94,6 +95,21 @@ func (a *Answer) Cost() (usd float64, known bool) {
 	}
 	u := a.call.usage
 	return a.price.Cost(u.Input, u.CachedInput, u.CacheWrite, u.Output), true
+}
+
+// Owed returns what counts for budgets, in USD: the cost, and of an answer that was left before its end no less than
+// what of it is known. Providers report usage at the end, so that whoever leaves just before would owe nothing else.
+// Input is then taken for what was estimated, and each event of a stream for a token.
+func (a *Answer) Owed(n provider.Needs) float64 {
+	usd, known := a.Cost()
+	if !known || a.Outcome() != telemetry.OutcomeCanceled {
+		return usd
+	}
+	u := a.call.usage
+	if u.Input == 0 {
+		u.Input = int64(n.InputTokens)
+	}
+	return a.price.Cost(u.Input, u.CachedInput, u.CacheWrite, max(u.Output, a.call.events))
 }
 
 // Told returns the outcome of an answer that ended with an error of Next, and

@@ -46,6 +46,7 @@ type call struct {
 	firstByte bool // waiting for the first event of a stream
 	status    int
 	usage     dialect.Usage
+	events    int64         // of a stream, with data
 	first     time.Duration // from the start to the first event, 0 when there was none
 
 	throttled bool // the provider has too much to do

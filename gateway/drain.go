@@ -216,7 +216,7 @@ func (d *drained) Close() error {
 	u := &d.usage
 	u.Outcome, u.Tokens = d.answer.Outcome(), d.answer.Usage()
 	u.CostUSD, u.Priced = d.answer.Cost()
-	Settle(d.lease, u.Outcome, d.needs, u.Tokens, u.CostUSD)
+	Settle(d.lease, u.Outcome, d.needs, u.Tokens, d.answer.Owed(d.needs))
 	u.Stream = d.answer.Streams()
 	u.Provider, u.Target, u.Attempts, u.Wait = d.answer.Provider, d.answer.Target, d.answer.Attempts, d.answer.Waited
 	err := d.answer.Close()

@@ -209,6 +209,7 @@ func (s *eventStream) event(block []byte, whole bool) (replaced []byte, same boo
 		block = append(append(make([]byte, 0, len(block)+2), bytes.TrimRight(block, "\r\n")...), "\n\n"...)
 	}
 	s.first = true
+	s.call.events++
 	if string(data) == "[DONE]" {
 		s.ended, s.done = true, true
 		return block, whole

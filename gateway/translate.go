@@ -293,6 +293,7 @@ func (s *translatedStream) translate(blocks []byte) error {
 			continue
 		}
 		s.first = true
+		s.call.events++
 		var err error
 		if s.out, err = s.answers.Event(s.out, e); err != nil {
 			return err

@@ -179,7 +179,7 @@ func (x *exchange) settle() {
 		x.lease.Return() // no provider has seen it
 		return
 	}
-	gateway.Settle(&x.lease, x.outcome, x.req.Needs, x.usage, x.cost)
+	gateway.Settle(&x.lease, x.outcome, x.req.Needs, x.usage, x.owed)
 }
 
 // owner is by what name the jobs of whoever asks are kept.

@@ -136,8 +136,9 @@ type exchange struct {
 	broken     bool // the answer broke off and nothing could be said about it
 	usage      dialect.Usage
 	cost       float64
-	priced     bool // cost is known
-	begun      bool // the head of a stream was sent while the request stood in line
+	priced     bool    // cost is known
+	owed       float64 // what counts for budgets
+	begun      bool    // the head of a stream was sent while the request stood in line
 	upstreamID string
 	cause      string
 	job        string // the ID of the job that the request is about, or has become
@@ -269,6 +270,7 @@ func (x *exchange) relay(req *provider.Request) {
 	defer func() {
 		x.usage = answer.Usage()
 		x.cost, x.priced = answer.Cost()
+		x.owed = answer.Owed(req.Needs)
 		_ = answer.Close()
 	}()
 	x.provider, x.model, x.attempts = answer.Provider, answer.Model, answer.Attempts
