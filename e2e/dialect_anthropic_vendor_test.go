@@ -107,6 +107,13 @@ func (a *anthropicInspection) tools() {
 	for n, tool := range a.list("tools", a.body["tools"]) {
 		path := join("tools", n)
 		a.cached(path, tool)
+		if strings.HasPrefix(fmt.Sprint(tool["type"]), "web_search_") { // which it runs itself
+			a.oneOf(path, tool, "type", "web_search_20250305")
+			a.oneOf(path, tool, "name", "web_search")
+			a.members(path, tool, "!type !name max_uses allowed_domains blocked_domains user_location cache_control")
+			names["web_search"] = true
+			continue
+		}
 		a.members(path, tool, "!name description !input_schema type strict cache_control eager_input_streaming")
 		a.oneOf(path, tool, "type", "custom")
 		name := a.text(path, tool, "name")

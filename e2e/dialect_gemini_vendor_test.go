@@ -181,6 +181,12 @@ func (g *geminiInspection) media(path string, p map[string]any) {
 func (g *geminiInspection) tools() {
 	for n, tool := range g.list("tools", g.body["tools"]) {
 		path := join("tools", n)
+		if _, ok := tool["googleSearch"]; ok {
+			g.members(path, tool, "!googleSearch")
+			g.members(join(path, "googleSearch"), g.object(path, tool["googleSearch"]), "timeRangeFilter excludeDomains")
+			g.check(len(g.body["tools"].([]any)) == 1, path, "Built-in tools and Function Calling cannot be combined in the same request.")
+			continue
+		}
 		g.members(path, tool, "!functionDeclarations")
 		for k, f := range g.list(path, tool["functionDeclarations"]) {
 			path := fmt.Sprintf("%s.functionDeclarations.%d", path, k)
