@@ -45,7 +45,7 @@ func (r reply) says(v *vendor, x *exchange, model string, stream bool) {
 
 // stream sends events, each a write of its own, and ends the stream.
 func (v *vendor) stream(x *exchange, events ...string) {
-	x.head(http.StatusOK, append(v.lines, "Content-Type: "+v.media, "Transfer-Encoding: chunked")...)
+	x.head(http.StatusOK, append(slices.Clip(v.lines), "Content-Type: "+v.media, "Transfer-Encoding: chunked")...)
 	for _, e := range events {
 		x.chunk(e)
 	}
@@ -95,7 +95,7 @@ func (v *vendor) serve(t testing.TB, model string, answers ...answerer) *offer {
 			if len(i.offences) > 0 {
 				t.Errorf("%s refuses request %d for %s: %v\n%s", v.provider, n, model, i.offences, x.Body)
 				status, body, lines := v.refusal(i.offences[0])
-				x.json(status, body, append(lines, v.lines...)...)
+				x.json(status, body, append(slices.Clip(lines), v.lines...)...)
 				return
 			}
 			answers[min(n, len(answers))-1](v, x, model, v.streams(x, i.body))

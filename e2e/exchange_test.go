@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -73,7 +74,7 @@ func headText(status int, lines ...string) string {
 
 // answer sends a whole answer with a length.
 func (x *exchange) answer(status int, contentType, body string, lines ...string) {
-	lines = append(lines, "Content-Type: "+contentType, "Content-Length: "+strconv.Itoa(len(body)))
+	lines = append(slices.Clip(lines), "Content-Type: "+contentType, "Content-Length: "+strconv.Itoa(len(body)))
 	x.write(headText(status, lines...) + body)
 }
 
@@ -83,7 +84,7 @@ func (x *exchange) json(status int, body string, lines ...string) {
 
 // sse begins a chunked event stream.
 func (x *exchange) sse(lines ...string) {
-	x.head(http.StatusOK, append(lines, "Content-Type: text/event-stream; charset=utf-8", "Transfer-Encoding: chunked")...)
+	x.head(http.StatusOK, append(slices.Clip(lines), "Content-Type: text/event-stream; charset=utf-8", "Transfer-Encoding: chunked")...)
 }
 
 // chunk sends s as one chunk in one write.
