@@ -92,6 +92,9 @@ func appendUnescaped(dst, text []byte) (out, rest []byte) {
 		return append(dst, escapes[text[1]]), text[2:]
 	}
 	r, rest := codeUnit(text)
+	if r < 0 { // it was not checked after all
+		return utf8.AppendRune(dst, utf8.RuneError), text[2:]
+	}
 	if utf16.IsSurrogate(r) {
 		low, after := codeUnit(rest)
 		if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
