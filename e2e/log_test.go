@@ -12,6 +12,7 @@ import (
 // accessLine is what the tests read of a line of Caddy's access log.
 type accessLine struct {
 	Status  int    `json:"status"`
+	Size    int    `json:"size"`
 	Logger  string `json:"logger"`
 	Request struct {
 		URI     string              `json:"uri"`

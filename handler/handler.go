@@ -281,6 +281,9 @@ func (x *exchange) relay(req *provider.Request) {
 // stop reports what came of the request.
 func (x *exchange) stop() {
 	now := time.Now()
+	if x.client != nil {
+		x.client.end()
+	}
 	if v := recover(); v != nil {
 		if v != http.ErrAbortHandler { // which is no more than how an answer is cut off
 			telemetry.RequestException.Emit(telemetry.RequestRaised{Duration: now.Sub(x.start), Route: string(x.api)})

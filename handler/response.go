@@ -73,8 +73,8 @@ func (x *exchange) openStream() {
 	header["Cache-Control"] = noStore // no-transform: an encoder would hold tokens back
 	header["X-Accel-Buffering"] = unbuffered
 	x.stream, x.status = true, http.StatusOK
-	x.w.WriteHeader(x.status)
 	x.client = newStreamWriter(x.w, x.r)
+	x.w.WriteHeader(x.status)
 }
 
 // respondStream passes a stream on, event by event.
