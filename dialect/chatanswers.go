@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -16,29 +15,18 @@ type chatAnswers struct {
 	names    map[string]string // of tools, by those that the model was told
 	estimate int64             // of the tokens that went in
 
-	in    ChatAnswer
-	frame chatFrame
+	chatStream
 
-	queue    []*answerBlock // the first is open, or waits for the name of its tool; the others wait for its end
-	calls    []*answerBlock
-	held     int // bytes of text in queue
-	used     int // calls that the client has been told of
-	refused  bool
-	finish   string
-	usage    Usage
-	hasUsage bool
-	ended    bool
+	queue   []*answerBlock // the first is open, or waits for the name of its tool; the others wait for its end
+	calls   []*answerBlock
+	held    int // bytes of text in queue
+	used    int // calls that the client has been told of
+	refused bool
 }
 
 func newChatAnswers(model string, names map[string]string) *chatAnswers {
 	return &chatAnswers{out: messagesWriter{model: model}, names: names}
 }
-
-// Done implements [Answers]. After the reason to finish nothing comes but the usage.
-func (a *chatAnswers) Done() bool { return a.ended || a.finish != "" && a.hasUsage }
-
-// Usage implements [Answers].
-func (a *chatAnswers) Usage() Usage { return a.usage }
 
 // Sequence implements [Answers].
 func (a *chatAnswers) Sequence() int64 { return 0 }
@@ -209,87 +197,13 @@ func joinID(id string, extra json.RawMessage) string {
 	return id
 }
 
-// chatFrame is an event that added text and did nothing else, as it is around the text. The next one is
-// nearly always the same around it, so that only the text is to be read.
-type chatFrame struct{ head, tail []byte }
-
-// learn keeps the frame of an event, if it is one.
-func (f *chatFrame) learn(data []byte, in *ChatAnswer) {
-	f.head = f.head[:0]
-	if len(in.Choices) != 1 || in.HasUsage {
-		return
-	}
-	c := &in.Choices[0]
-	d := &c.Delta
-	if c.Index != 0 || c.FinishReason != "" || c.Logprobs != nil || len(d.Annotations) > 0 || in.SearchResults != nil || in.Citations != nil || len(d.ContentJSON) <= 2 || d.Refusal != "" || d.Reasoning != "" || len(d.ThinkingBlocks)+len(d.ToolCalls) > 0 {
-		return
-	}
-	start := cap(data) - cap(d.ContentJSON) // it is a part of data
-	f.head = append(f.head, data[:start]...)
-	f.tail = append(f.tail[:0], data[start+len(d.ContentJSON):]...)
-}
-
-// text returns the text of an event with the same frame, quotes included, nil if it has another.
-func (f *chatFrame) text(data []byte) []byte {
-	if len(f.head) == 0 || !bytes.HasPrefix(data, f.head) || len(data) == len(f.head) || data[len(f.head)] != '"' {
-		return nil
-	}
-	s := scanner{data: data, at: len(f.head)}
-	if s.text() != nil || !bytes.Equal(data[s.at:], f.tail) {
-		return nil
-	}
-	return data[len(f.head):s.at]
-}
-
 // Event implements [Answers].
-func (a *chatAnswers) Event(dst []byte, e sse.Event) ([]byte, error) {
-	if text := a.frame.text(e.Data); text != nil && !a.ended {
-		return a.say(dst, "text", text)
-	}
-	switch data := bytes.TrimSpace(e.Data); {
-	case len(data) == 0:
-		return dst, nil
-	case string(data) == "[DONE]":
-		return a.end(dst)
-	}
-	if a.ended && !MayHaveUsage(e.Data) {
-		return dst, nil
-	}
-	err := readChatAnswer(e.Data, &a.in)
-	switch {
-	case a.ended: // only the usage can still matter
-		a.usage.Merge(a.in.Usage)
-		return dst, nil
-	case err == nil && a.in.Error != nil:
-		return dst, a.in.Error
-	case string(e.Name) == "error":
-		return dst, namedError(e.Data)
-	case err != nil:
-		return dst, err
-	}
-	start := len(dst)
-	if dst, err = a.take(dst); err != nil {
-		return dst[:start], err
-	}
-	a.frame.learn(e.Data, &a.in)
-	return dst, nil
-}
+func (a *chatAnswers) Event(dst []byte, e sse.Event) ([]byte, error) { return a.event(dst, e, a) }
 
-// namedError returns the error of an event whose name says that it is one.
-func namedError(data []byte) *Error {
-	wrapped := append(append([]byte(`{"error":`), data...), '}')
-	if e := chatError(wrapped); e != nil {
-		return e
-	}
-	return unreadable("The provider reported an error.")
-}
+func (a *chatAnswers) sayText(dst, text []byte) ([]byte, error) { return a.say(dst, "text", text) }
 
 // take translates an event that has been read.
 func (a *chatAnswers) take(dst []byte) ([]byte, error) {
-	if a.in.HasUsage {
-		a.usage.Merge(a.in.Usage)
-		a.hasUsage = true
-	}
 	c := a.in.first()
 	if c == nil { // nothing but usage, or what Azure says of the prompt
 		if a.in.HasUsage && a.finish != "" {

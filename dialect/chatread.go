@@ -193,3 +193,19 @@ func readFunction(value []byte, param string, tool *ChatTool) error {
 	}
 	return err
 }
+
+// readFile reads the file of a part of a message, whose data is a data URL.
+func readFile(file []byte, at string) (data, name, id string, err error) {
+	err = eachMember(file, at, func(member string, value []byte) (err error) {
+		switch member {
+		case "file_data":
+			data, err = readText(value, at+".file_data")
+		case "filename":
+			name, err = readText(value, at+".filename")
+		case "file_id":
+			id, err = readText(value, at+".file_id")
+		}
+		return err
+	})
+	return data, name, id, err
+}

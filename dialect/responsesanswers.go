@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"bytes"
 	"io"
 	"strings"
 	"time"
@@ -11,9 +10,8 @@ import (
 
 // responsesAnswers translates answers of chat completions to those of the Responses API.
 type responsesAnswers struct {
-	out   responsesWriter
-	in    ChatAnswer
-	frame chatFrame
+	out responsesWriter
+	chatStream
 
 	kinds map[string]*responsesTool // by the functions that stand for them
 
@@ -26,22 +24,11 @@ type responsesAnswers struct {
 
 	sources []citation // that are told beside the answer
 	begun   bool
-	ended   bool
-
-	finish   string
-	usage    Usage
-	hasUsage bool
 }
 
 func newResponsesAnswers(model string, echo *responsesEcho, kinds map[string]*responsesTool) *responsesAnswers {
 	return &responsesAnswers{kinds: kinds, out: responsesWriter{id: "resp_" + randomID(), model: model, echo: echo, created: time.Now().Unix()}}
 }
-
-// Done implements [Answers]. After the reason to finish nothing comes but the usage.
-func (a *responsesAnswers) Done() bool { return a.ended || a.finish != "" && a.hasUsage }
-
-// Usage implements [Answers].
-func (a *responsesAnswers) Usage() Usage { return a.usage }
 
 // Sequence implements [Answers].
 func (a *responsesAnswers) Sequence() int64 { return a.out.number }
@@ -85,45 +72,14 @@ func (a *responsesAnswers) status() string {
 }
 
 // Event implements [Answers].
-func (a *responsesAnswers) Event(dst []byte, e sse.Event) ([]byte, error) {
-	if text := a.frame.text(e.Data); text != nil && !a.ended {
-		return a.say(dst, "output_text", inner(text), nil)
-	}
-	switch data := bytes.TrimSpace(e.Data); {
-	case len(data) == 0:
-		return dst, nil
-	case string(data) == "[DONE]":
-		return a.end(dst)
-	}
-	if a.ended && !MayHaveUsage(e.Data) {
-		return dst, nil
-	}
-	err := readChatAnswer(e.Data, &a.in)
-	switch {
-	case a.ended: // only the usage can still matter
-		a.usage.Merge(a.in.Usage)
-		return dst, nil
-	case err == nil && a.in.Error != nil:
-		return dst, a.in.Error
-	case string(e.Name) == "error":
-		return dst, namedError(e.Data)
-	case err != nil:
-		return dst, err
-	}
-	start := len(dst)
-	if dst, err = a.take(dst); err != nil {
-		return dst[:start], err
-	}
-	a.frame.learn(e.Data, &a.in)
-	return dst, nil
+func (a *responsesAnswers) Event(dst []byte, e sse.Event) ([]byte, error) { return a.event(dst, e, a) }
+
+func (a *responsesAnswers) sayText(dst, text []byte) ([]byte, error) {
+	return a.say(dst, "output_text", inner(text), nil)
 }
 
 // take translates an event that has been read.
 func (a *responsesAnswers) take(dst []byte) ([]byte, error) {
-	if a.in.HasUsage {
-		a.usage.Merge(a.in.Usage)
-		a.hasUsage = true
-	}
 	if a.in.ServiceTier != "" {
 		a.out.tier = a.in.ServiceTier
 	}

@@ -150,18 +150,7 @@ func inputAudio(audio []byte, at string) ([]byte, error) {
 }
 
 func (g *geminiMaker) file(file []byte, at string) ([]byte, error) {
-	var data, name, id string
-	err := eachMember(file, at, func(member string, value []byte) (err error) {
-		switch member {
-		case "file_data":
-			data, err = readText(value, at+".file_data")
-		case "filename":
-			name, err = readText(value, at+".filename")
-		case "file_id":
-			id, err = readText(value, at+".file_id")
-		}
-		return err
-	})
+	data, name, id, err := readFile(file, at)
 	if err != nil {
 		return nil, err
 	}

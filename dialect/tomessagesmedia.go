@@ -67,18 +67,7 @@ func (m *messagesMaker) dataBlock(kind, media, data, title string, cache json.Ra
 }
 
 func (m *messagesMaker) fileBlock(file, cache json.RawMessage, at string) (block, error) {
-	var data, name, id string
-	err := eachMember(file, at, func(member string, value []byte) (err error) {
-		switch member {
-		case "file_data":
-			data, err = readText(value, at+".file_data")
-		case "filename":
-			name, err = readText(value, at+".filename")
-		case "file_id":
-			id, err = readText(value, at+".file_id")
-		}
-		return err
-	})
+	data, name, id, err := readFile(file, at)
 	if err != nil {
 		return block{}, err
 	}

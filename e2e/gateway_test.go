@@ -150,8 +150,18 @@ var probe = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Ti
 func (g *gateway) URL() string { return "http://" + g.site + "/v1" }
 
 // load posts a configuration to the admin endpoint, to be loaded even if it is the one in force, and
-// returns its status and body.
-func (g *gateway) load(s setup) (int, string, error) {
+// returns its status and body. Caddy's reload drops what waits in the admin endpoint's old socket to be accepted, so that
+// what comes soon after another is sent again.
+func (g *gateway) load(s setup) (status int, body string, err error) {
+	for range 3 {
+		if status, body, err = g.loadOnce(s); err == nil {
+			break
+		}
+	}
+	return status, body, err
+}
+
+func (g *gateway) loadOnce(s setup) (int, string, error) {
 	req, err := http.NewRequest(http.MethodPost, "http://"+g.admin+"/load", strings.NewReader(s.render(g.admin, g.site)))
 	if err != nil {
 		return 0, "", err
