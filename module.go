@@ -10,13 +10,15 @@
 //	runestone.policies.*      choice of target        policy/
 //	runestone.queues.*        where overflow waits    overflow/
 //
-// and the Caddyfile's directive and global option, caddyfile/. A request goes
-// from handler to gateway to provider. Packages import only downward; a test holds the rule.
+// the Caddyfile's directive and global option, caddyfile/, and the command
+// caddy runestone, command/. A request goes from handler to gateway to provider.
+// Packages import only downward; a test holds the rule.
 package runestone
 
 import (
 	_ "github.com/runestone-gateway/runestone/breaker"
 	_ "github.com/runestone-gateway/runestone/caddyfile"
+	_ "github.com/runestone-gateway/runestone/command"
 	_ "github.com/runestone-gateway/runestone/dashboard"
 	_ "github.com/runestone-gateway/runestone/gateway"
 	_ "github.com/runestone-gateway/runestone/handler"

@@ -104,6 +104,8 @@ var mayImport = []struct {
 	{"gateway", []string{
 		"policy", "provider", "catalog", "dialect", "sse", "telemetry", "h1", "breaker", "overflow", "keys",
 	}},
+	{"gateway/admintest", []string{"overflow", "overflow/queuetest"}},
+	{"command", []string{"gateway", "keys", "overflow", "breaker", "telemetry"}},
 	{"handler", []string{"gateway", "provider", "dialect", "sse", "telemetry", "h1", "overflow", "keys"}},
 	{"dashboard", []string{"gateway", "overflow", "telemetry"}},
 	{"caddyfile", []string{"gateway", "handler", "dashboard", "policy", "provider", "breaker", "overflow", "keys"}},
@@ -215,6 +217,7 @@ func TestImportRules(t *testing.T) {
 		{"gateway", "provider/openai", false},
 		{"gateway", "handler", false},
 		{"gateway", "", false},
+		{"gateway", "command", false},
 		{"provider/openai", "dialect", true},
 		{"provider/openai", "provider/mock", false},
 		{"cmd/caddy", "", true},

@@ -41,6 +41,7 @@ func TestManyKeysAreTried(t *testing.T) {
 	try := func(secret string) time.Duration {
 		t.Helper()
 		began := time.Now()
+		_ = conn.SetDeadline(began.Add(patience))
 		conn.send("POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n", chatPath, g.site, secret)
 		res, err := http.ReadResponse(answers, nil)
 		if err != nil || res.StatusCode != http.StatusUnauthorized {
@@ -60,14 +61,14 @@ func TestManyKeysAreTried(t *testing.T) {
 	}
 	memory, lines, series := g.resident(t), strings.Count(g.stderr.String(), "\n"), len(scrape(t, g))
 	var strange, disabled []time.Duration
-	for i := range 2000 {
+	for i := range 1000 {
 		strange = append(strange, try(unknown(1_000_000+i)))
 		disabled = append(disabled, try(secretOf("off")))
 	}
-	first, later, off := quick(strange[:1000]), quick(strange[1000:]), quick(disabled)
-	t.Logf("an unknown key takes %v, %v after thousands, one that is turned off %v", first, later, off)
+	first, later, off := quick(strange[:500]), quick(strange[500:]), quick(disabled)
+	t.Logf("an unknown key takes %v, %v after a thousand, one that is turned off %v", first, later, off)
 	if max(first, later, off) > 3*min(first, later, off) { // a bound for what grows, not for what a clock can tell
-		t.Errorf("an unknown key takes %v, %v after thousands, one that is turned off %v", first, later, off)
+		t.Errorf("an unknown key takes %v, %v after a thousand, one that is turned off %v", first, later, off)
 	}
 	if grown := g.resident(t) - memory; grown > 32<<20 {
 		t.Errorf("the gateway has %d bytes more", grown)
@@ -78,7 +79,7 @@ func TestManyKeysAreTried(t *testing.T) {
 	if more := len(scrape(t, g)) - series; more > 20 {
 		t.Errorf("there are %d series more", more)
 	}
-	wantMetric(t, g, 4200, "runestone_requests_total", "status=401")
+	wantMetric(t, g, 2200, "runestone_requests_total", "status=401")
 	wantHello(t, g.post(t, chatPath, chatBody("smart", ""), auth("good")), "smart", "up", 1)
 }
 

@@ -41,8 +41,8 @@ func (*adminAPI) Provision(ctx caddy.Context) error {
 
 // Routes implements caddy.AdminRouter.
 func (api *adminAPI) Routes() []caddy.AdminRoute {
-	jobs, keys := &jobsAPI{activeDeferrals}, &keysAPI{activeDirectory}
-	return append(append(jobs.routes(), keys.routes()...), caddy.AdminRoute{Pattern: "/runestone/status", Handler: only(http.MethodGet, api.status)})
+	keys := &keysAPI{activeDirectory}
+	return append(append(JobsAdminRoutes(activeDeferrals), keys.routes()...), caddy.AdminRoute{Pattern: "/runestone/status", Handler: only(http.MethodGet, api.status)})
 }
 
 // Status is what /runestone/status answers.
@@ -66,7 +66,7 @@ type Status struct {
 // ProviderStatus is a provider at one moment.
 type ProviderStatus struct {
 	Name        string             `json:"name"`
-	Credentials []credentialStatus `json:"credentials"`
+	Credentials []CredentialStatus `json:"credentials"`
 }
 
 // TargetStatus is a target at one moment.

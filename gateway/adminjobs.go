@@ -26,16 +26,16 @@ import (
 //	POST /runestone/queue/pause         claim no further requests
 //	POST /runestone/queue/resume        claim them again
 type jobsAPI struct {
-	// service returns what is asked; its errors are those of App.Deferrals, or say
-	// by being a caddy.APIError what the client is told.
-	service func() (*overflow.Service, error)
+	service func() (*overflow.Service, error) // see JobsAdminRoutes
 }
 
 // Limits of the jobs API.
 const (
-	// defaultPage is how many jobs a page has when nobody says how many.
-	defaultPage = 100
-	longestPage = 1000
+	// DefaultPageSize is how many jobs a page of GET /runestone/jobs and a batch of
+	// POST /runestone/jobs/{action} have when the parameter limit is not given, and
+	// MaxPageSize the most that it may ask for.
+	DefaultPageSize = 100
+	MaxPageSize     = 1000
 	// queueLimit is how long the queue may take to answer. The endpoint's server gives
 	// up a request after 10 seconds.
 	queueLimit = 8 * time.Second
@@ -62,15 +62,24 @@ type JobBatch struct {
 	Next string `json:"next"`
 }
 
-// jobAction is what an operator can do with a job.
-type jobAction struct {
-	name, done string
-	apply      func(*overflow.Service, context.Context, *overflow.Job) (*overflow.Job, error)
-	from       []overflow.State // where it is possible
-	usual      []overflow.State // which are meant when jobs are not named, and no state is
+// JobAction is what an operator can do with a job. POST /runestone/jobs/{id}/{action} does it
+// to one job, and POST /runestone/jobs/{action} to those that match a filter.
+type JobAction struct {
+	// Name is the action as paths have it, such as cancel.
+	Name string
+	// Done is what jobs are afterwards, for sentences: cancelled.
+	Done  string
+	apply func(*overflow.Service, context.Context, *overflow.Job) (*overflow.Job, error)
+	from  []overflow.State // where it is possible
+	usual []overflow.State // which are meant when jobs are not named, and no state is
 }
 
-var jobActions = [...]jobAction{
+// Usual says, for a sentence, in which states the jobs are that a filter means which names
+// none: available, waiting or scheduled.
+func (action *JobAction) Usual() string { return anyOf(action.usual) }
+
+// JobActions are all that there are.
+var JobActions = [...]JobAction{
 	{
 		"retry", "retried", (*overflow.Service).RetryJob,
 		[]overflow.State{overflow.Waiting, overflow.Scheduled, overflow.Discarded, overflow.Cancelled},
@@ -88,7 +97,11 @@ var jobActions = [...]jobAction{
 	},
 }
 
-func (api *jobsAPI) routes() []caddy.AdminRoute {
+// JobsAdminRoutes returns the part of the admin API that is about queued requests and
+// callbacks. service returns the queue that it is about; its errors are those of
+// App.Deferrals, or say by being a caddy.APIError what the client is told.
+func JobsAdminRoutes(service func() (*overflow.Service, error)) []caddy.AdminRoute {
+	api := &jobsAPI{service}
 	routes := []caddy.AdminRoute{
 		{Pattern: "/runestone/jobs", Handler: only(http.MethodGet, api.list)},
 		{Pattern: "/runestone/jobs/{id}", Handler: only(http.MethodGet, api.show)},
@@ -96,11 +109,11 @@ func (api *jobsAPI) routes() []caddy.AdminRoute {
 		{Pattern: "/runestone/queue/pause", Handler: only(http.MethodPost, api.pause(true))},
 		{Pattern: "/runestone/queue/resume", Handler: only(http.MethodPost, api.pause(false))},
 	}
-	for i := range jobActions {
-		action := &jobActions[i]
+	for i := range JobActions {
+		action := &JobActions[i]
 		routes = append(routes,
-			caddy.AdminRoute{Pattern: "/runestone/jobs/" + action.name, Handler: only(http.MethodPost, api.changeMany(action))},
-			caddy.AdminRoute{Pattern: "/runestone/jobs/{id}/" + action.name, Handler: only(http.MethodPost, api.change(action))})
+			caddy.AdminRoute{Pattern: "/runestone/jobs/" + action.Name, Handler: only(http.MethodPost, api.changeMany(action))},
+			caddy.AdminRoute{Pattern: "/runestone/jobs/{id}/" + action.Name, Handler: only(http.MethodPost, api.change(action))})
 	}
 	return routes
 }
@@ -184,7 +197,7 @@ func getJob(ctx context.Context, service *overflow.Service, id string) (*overflo
 }
 
 // change does something with one job.
-func (api *jobsAPI) change(action *jobAction) caddy.AdminHandlerFunc {
+func (api *jobsAPI) change(action *JobAction) caddy.AdminHandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		service, err := api.service()
 		if err != nil {
@@ -202,7 +215,7 @@ func (api *jobsAPI) change(action *jobAction) caddy.AdminHandlerFunc {
 
 // do does it. If there is no such job, or its state does not allow that, the error is
 // a caddy.APIError.
-func (action *jobAction) do(ctx context.Context, service *overflow.Service, id string) (*overflow.Job, error) {
+func (action *JobAction) do(ctx context.Context, service *overflow.Service, id string) (*overflow.Job, error) {
 	for {
 		job, err := getJob(ctx, service, id)
 		if err != nil {
@@ -222,14 +235,14 @@ func (action *jobAction) do(ctx context.Context, service *overflow.Service, id s
 }
 
 // refuse says why the action cannot be done, and what can.
-func (action *jobAction) refuse(job *overflow.Job) error {
+func (action *JobAction) refuse(job *overflow.Job) error {
 	var can []string
-	for i := range jobActions {
-		if other := &jobActions[i]; slices.Contains(other.from, job.State) {
-			can = append(can, other.done)
+	for i := range JobActions {
+		if other := &JobActions[i]; slices.Contains(other.from, job.State) {
+			can = append(can, other.Done)
 		}
 	}
-	text := fmt.Sprintf("%s is %s and cannot be %s", job.ID, job.State, action.done)
+	text := fmt.Sprintf("%s is %s and cannot be %s", job.ID, job.State, action.Done)
 	if len(can) > 0 {
 		text += ", only " + strings.Join(can, " or ")
 	} else {
@@ -239,7 +252,7 @@ func (action *jobAction) refuse(job *overflow.Job) error {
 }
 
 // changeMany does something with a batch of the jobs that match.
-func (api *jobsAPI) changeMany(action *jobAction) caddy.AdminHandlerFunc {
+func (api *jobsAPI) changeMany(action *JobAction) caddy.AdminHandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		filter, err := action.parseFilter(r.URL.RawQuery)
 		if err != nil {
@@ -264,7 +277,7 @@ func (api *jobsAPI) changeMany(action *jobAction) caddy.AdminHandlerFunc {
 }
 
 // doAll does it with a page of jobs, or with as many as there is time for.
-func (action *jobAction) doAll(ctx context.Context, service *overflow.Service, page *JobList) (*JobBatch, error) {
+func (action *JobAction) doAll(ctx context.Context, service *overflow.Service, page *JobList) (*JobBatch, error) {
 	batch := &JobBatch{Next: page.Next}
 	end := time.Now().Add(batchLimit)
 	for some := range slices.Chunk(page.Jobs, batchWidth) {

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/runestone-gateway/runestone/gateway/admintest"
 	"github.com/runestone-gateway/runestone/overflow"
 	"github.com/runestone-gateway/runestone/overflow/queuetest"
 )
@@ -24,7 +25,7 @@ import (
 func TestJobsAPIShowsAJob(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	id := r.inState(overflow.Executing).ID
+	id := r.InState(overflow.Executing).ID
 	var got map[string]any
 	status, text := r.ask(http.MethodGet, "/runestone/jobs/"+id, &got)
 	if status != http.StatusOK || got["id"] != id || got["owner"] != "cred_1" || got["state"] != "executing" {
@@ -73,11 +74,11 @@ func fill(v reflect.Value) {
 func TestJobsAPILists(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	waiting := r.leave("a", overflow.Change{To: overflow.Waiting, Lane: "a"})
-	discarded := r.leave("b", overflow.Change{To: overflow.Discarded, Reason: overflow.ReasonAttempts})
-	other := r.submit("cred_2", "a")
-	running := r.claim(other)
-	available := r.submit("cred_1", "b")
+	waiting := r.Leave("a", overflow.Change{To: overflow.Waiting, Lane: "a"})
+	discarded := r.Leave("b", overflow.Change{To: overflow.Discarded, Reason: overflow.ReasonAttempts})
+	other := r.Submit("cred_2", "a")
+	running := r.Claim(other)
+	available := r.Submit("cred_1", "b")
 	ids := func(jobs ...*overflow.Job) (ids []string) {
 		for _, job := range jobs {
 			ids = append(ids, job.ID)
@@ -133,7 +134,7 @@ func TestJobsAPILists(t *testing.T) {
 func TestJobsAPISaysWhatToWrite(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	id := r.inState(overflow.Available).ID
+	id := r.InState(overflow.Available).ID
 	for request, want := range map[string]struct {
 		status int
 		says   string
@@ -168,7 +169,7 @@ func TestJobsAPISaysWhatToWrite(t *testing.T) {
 			t.Errorf("%s: status %d %s want %d and %q", request, status, text, want.status, want.says)
 		}
 	}
-	if job, err := r.queue.Get(t.Context(), id); err != nil || job.State != overflow.Available {
+	if job, err := r.Queue.Get(t.Context(), id); err != nil || job.State != overflow.Available {
 		t.Errorf("the job has become %v, error %v", job, err)
 	}
 }
@@ -192,17 +193,17 @@ func TestJobsAPIChangesAJob(t *testing.T) {
 		overflow.Executing: "only cancelled", overflow.Completed: "nothing can be done with it any more",
 		overflow.Discarded: "only retried", overflow.Cancelled: "only retried",
 	}
-	for i := range jobActions {
-		action := &jobActions[i]
+	for i := range JobActions {
+		action := &JobActions[i]
 		for _, state := range overflow.States {
-			t.Run(action.name+" "+string(state), func(t *testing.T) {
+			t.Run(action.Name+" "+string(state), func(t *testing.T) {
 				t.Parallel()
 				r := newJobsRig(t)
-				job := r.inState(state)
+				job := r.InState(state)
 				var got overflow.Job
-				status, text := r.ask(http.MethodPost, "/runestone/jobs/"+job.ID+"/"+action.name, &got)
-				if to, ok := can[action.name][state]; ok {
-					now, err := r.queue.Get(t.Context(), job.ID)
+				status, text := r.ask(http.MethodPost, "/runestone/jobs/"+job.ID+"/"+action.Name, &got)
+				if to, ok := can[action.Name][state]; ok {
+					now, err := r.Queue.Get(t.Context(), job.ID)
 					if status != http.StatusOK || got.State != to || err != nil || now.State != to || now.CancelAsked != (to == overflow.Executing) {
 						t.Errorf("status %d, %s, now %v, error %v, want it %s", status, text, now, err, to)
 					}
@@ -211,11 +212,11 @@ func TestJobsAPIChangesAJob(t *testing.T) {
 					}
 					return
 				}
-				_, err := action.apply(r.service, t.Context(), job)
+				_, err := action.apply(r.Service, t.Context(), job)
 				if !errors.Is(err, overflow.ErrState) {
 					t.Errorf("the queue would allow it: %v", err)
 				}
-				want := fmt.Sprintf("%s is %s and cannot be %s", job.ID, state, action.done)
+				want := fmt.Sprintf("%s is %s and cannot be %s", job.ID, state, action.Done)
 				if status != http.StatusConflict || !strings.Contains(text, want) || !strings.Contains(text, says[state]) {
 					t.Errorf("status %d %s want %q and %q", status, text, want, says[state])
 				}
@@ -229,10 +230,10 @@ func TestJobsAPIChangesMany(t *testing.T) {
 	r := newJobsRig(t)
 	var old []*overflow.Job
 	for range 150 {
-		old = append(old, r.leave("a", overflow.Change{To: overflow.Discarded, Reason: overflow.ReasonAttempts}))
+		old = append(old, r.Leave("a", overflow.Change{To: overflow.Discarded, Reason: overflow.ReasonAttempts}))
 	}
-	kept := r.leave("b", overflow.Change{To: overflow.Discarded})
-	cancelled := r.inState(overflow.Cancelled)
+	kept := r.Leave("b", overflow.Change{To: overflow.Discarded})
+	cancelled := r.InState(overflow.Cancelled)
 	var changed, calls int
 	for next := ""; ; {
 		query := "?model=a&limit=100"
@@ -255,12 +256,12 @@ func TestJobsAPIChangesMany(t *testing.T) {
 		t.Errorf("%d are said to be changed, want %d", changed, len(old))
 	}
 	for _, job := range old {
-		if now, err := r.queue.Get(t.Context(), job.ID); err != nil || now.State != overflow.Available {
+		if now, err := r.Queue.Get(t.Context(), job.ID); err != nil || now.State != overflow.Available {
 			t.Fatalf("%v, error %v, want it available", now, err)
 		}
 	}
 	for _, job := range []*overflow.Job{kept, cancelled} {
-		if now, err := r.queue.Get(t.Context(), job.ID); err != nil || now.State != job.State {
+		if now, err := r.Queue.Get(t.Context(), job.ID); err != nil || now.State != job.State {
 			t.Errorf("%v, error %v, want it %s", now, err, job.State)
 		}
 	}
@@ -278,18 +279,14 @@ func (q slowQueue) Apply(ctx context.Context, ref overflow.Ref, change overflow.
 func TestJobsAPIEndsLongBatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		setup, err := overflow.NewSetup(nil, noServer{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		queue := slowQueue{queuetest.NewQueue()}
-		service := overflow.NewService(overflow.NewEngine(queue, zap.NewNop()), setup)
+		service := overflow.NewService(overflow.NewEngine(queue, zap.NewNop()), admintest.NewSetup(t))
 		for range 10 * batchWidth {
 			if _, err := queue.Enqueue(t.Context(), &overflow.Job{ID: overflow.NewID(time.Now()), Kind: overflow.Request}, 0); err != nil {
 				t.Fatal(err)
 			}
 		}
-		page, err := listJobs(t.Context(), queue, overflow.Filter{Limit: longestPage})
+		page, err := listJobs(t.Context(), queue, overflow.Filter{Limit: MaxPageSize})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -301,7 +298,7 @@ func TestJobsAPIEndsLongBatches(t *testing.T) {
 		var calls int
 		for ; len(page.Jobs) > 0; calls++ {
 			began := time.Now()
-			batch, err := jobActions[1].doAll(t.Context(), service, page)
+			batch, err := JobActions[1].doAll(t.Context(), service, page)
 			if took := time.Since(began); err != nil || took > batchLimit+time.Second {
 				t.Fatalf("it took %s, error %v", took, err)
 			}
@@ -310,7 +307,7 @@ func TestJobsAPIEndsLongBatches(t *testing.T) {
 			if batch.Next == "" {
 				break
 			}
-			if page, err = listJobs(t.Context(), queue, overflow.Filter{Limit: longestPage, Before: batch.Next}); err != nil {
+			if page, err = listJobs(t.Context(), queue, overflow.Filter{Limit: MaxPageSize, Before: batch.Next}); err != nil {
 				t.Fatal(err)
 			}
 		}

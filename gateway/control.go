@@ -57,15 +57,15 @@ func (a *App) LatestJobs(ctx context.Context, limit int, states ...overflow.Stat
 // error is a caddy.APIError: there is no such action or job, its state does not allow that, or
 // the queue cannot be reached.
 func (a *App) ChangeJob(ctx context.Context, action, id string) (*overflow.Job, error) {
-	for i := range jobActions {
-		if jobActions[i].name != action {
+	for i := range JobActions {
+		if JobActions[i].Name != action {
 			continue
 		}
 		service, err := a.Deferrals()
 		if err != nil {
 			return nil, apiError(err)
 		}
-		job, err := jobActions[i].do(ctx, service, id)
+		job, err := JobActions[i].do(ctx, service, id)
 		if err != nil {
 			return nil, apiError(err)
 		}

@@ -261,8 +261,8 @@ func (k *credential) accepted() {
 	}
 }
 
-// credentialStatus is what a status page shows of a key.
-type credentialStatus struct {
+// CredentialStatus is a provider's key at one moment. It holds no secret.
+type CredentialStatus struct {
 	// Name is the key's placeholder, or its number ("key 2") where it is written in the open.
 	Name string `json:"name"`
 	// State is ok, paused (the provider has answered 429) or refused (401 or 403).
@@ -275,9 +275,9 @@ type credentialStatus struct {
 }
 
 // status returns the keys as they are configured. It holds no secret.
-func (c *credentials) status() []credentialStatus {
+func (c *credentials) status() []CredentialStatus {
 	now := c.clock()
-	all := make([]credentialStatus, len(c.keys))
+	all := make([]CredentialStatus, len(c.keys))
 	for i, k := range c.keys {
 		all[i] = k.now.Load().health.status(now)
 		all[i].Name = k.name

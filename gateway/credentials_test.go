@@ -237,7 +237,7 @@ func TestNoKeysAreOneEmptyKey(t *testing.T) {
 	if _, _, ok := r.take("m", k); ok {
 		t.Error("a request that has tried it gets it again")
 	}
-	want := []credentialStatus{{Name: "no key", State: "refused"}}
+	want := []CredentialStatus{{Name: "no key", State: "refused"}}
 	if got := r.status(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("status() = %v, want %v", got, want)
 	}

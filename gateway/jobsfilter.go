@@ -15,7 +15,7 @@ import (
 // parseFilter reads a query: kind, state (several, repeated or separated by commas),
 // owner, model, before and limit. Its errors say what to write.
 func parseFilter(query string) (overflow.Filter, error) {
-	filter := overflow.Filter{Limit: defaultPage}
+	filter := overflow.Filter{Limit: DefaultPageSize}
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return filter, fmt.Errorf("the query cannot be read: %w", err)
@@ -49,8 +49,8 @@ func parseFilter(query string) (overflow.Filter, error) {
 				return filter, fmt.Errorf("before is %q; give the ID of a job, the last one of the page before", value)
 			}
 		case "limit":
-			if filter.Limit, err = strconv.Atoi(value); err != nil || filter.Limit < 1 || filter.Limit > longestPage {
-				return filter, fmt.Errorf("limit is %q; give a number from 1 to %d", value, longestPage)
+			if filter.Limit, err = strconv.Atoi(value); err != nil || filter.Limit < 1 || filter.Limit > MaxPageSize {
+				return filter, fmt.Errorf("limit is %q; give a number from 1 to %d", value, MaxPageSize)
 			}
 		default:
 			return filter, fmt.Errorf("there is no %q to ask for; there is kind, state, owner, model, before, limit", name)
@@ -60,20 +60,20 @@ func parseFilter(query string) (overflow.Filter, error) {
 }
 
 // parseFilter reads which jobs an action is for. It has to be asked for some, not for all.
-func (action *jobAction) parseFilter(query string) (overflow.Filter, error) {
+func (action *JobAction) parseFilter(query string) (overflow.Filter, error) {
 	filter, err := parseFilter(query)
 	if err != nil {
 		return filter, err
 	}
 	if len(filter.States) == 0 && filter.Model == "" && filter.Owner == "" {
-		return filter, fmt.Errorf("say which jobs are to be %s: give state, model or owner", action.done)
+		return filter, fmt.Errorf("say which jobs are to be %s: give state, model or owner", action.Done)
 	}
 	if len(filter.States) == 0 {
 		filter.States = action.usual
 	}
 	for _, state := range filter.States {
 		if !slices.Contains(action.from, state) {
-			return filter, fmt.Errorf("jobs that are %s cannot be %s; give state as %s", state, action.done, anyOf(action.from))
+			return filter, fmt.Errorf("jobs that are %s cannot be %s; give state as %s", state, action.Done, anyOf(action.from))
 		}
 	}
 	filter.Kind = cmp.Or(filter.Kind, overflow.Request)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -152,14 +153,15 @@ func activeDeferrals() (*overflow.Service, error) {
 	return app.Deferrals()
 }
 
-// noApp is how the error begins that says so.
-const noApp = "the app runestone is not running"
+// ErrNotRunning is what the admin API answers, with status 404, when the configuration in
+// force has no gateway. Its text begins the error's message, by which clients know it.
+var ErrNotRunning = errors.New("the app runestone is not running")
 
 // activeApp returns the app that serves now. The error is a caddy.APIError.
 func activeApp() (*App, error) {
 	app, err := caddy.ActiveContext().AppIfConfigured("runestone")
 	if err != nil {
-		return nil, caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf(noApp+": %w", err)}
+		return nil, caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("%w: %w", ErrNotRunning, err)}
 	}
 	return app.(*App), nil
 }

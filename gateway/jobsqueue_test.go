@@ -2,12 +2,12 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/runestone-gateway/runestone/gateway/admintest"
 	"github.com/runestone-gateway/runestone/overflow"
 	"github.com/runestone-gateway/runestone/overflow/queuetest"
 	"github.com/runestone-gateway/runestone/telemetry"
@@ -16,10 +16,10 @@ import (
 func TestJobsAPIShowsTheQueue(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	r.leave("a", overflow.Change{To: overflow.Waiting, Lane: "a"})
-	r.leave("a", overflow.Change{To: overflow.Waiting, Lane: "a"})
-	r.inState(overflow.Completed)
-	r.inState(overflow.Available)
+	r.Leave("a", overflow.Change{To: overflow.Waiting, Lane: "a"})
+	r.Leave("a", overflow.Change{To: overflow.Waiting, Lane: "a"})
+	r.InState(overflow.Completed)
+	r.InState(overflow.Available)
 	for _, test := range []struct {
 		method, uri string
 		paused      bool
@@ -32,7 +32,7 @@ func TestJobsAPIShowsTheQueue(t *testing.T) {
 		var q QueueStatus
 		status, text := r.ask(test.method, test.uri, &q)
 		jobs := q.Jobs[overflow.Request]
-		if status != http.StatusOK || q.Paused != test.paused || q.Workers != 7 ||
+		if status != http.StatusOK || q.Paused != test.paused || q.Workers != admintest.Workers ||
 			len(jobs) != len(overflow.States) || jobs[overflow.Waiting] != 2 || jobs[overflow.Completed] != 1 || jobs[overflow.Available] != 1 {
 			t.Errorf("%s: status %d: %s", test.uri, status, text)
 		}
@@ -42,7 +42,7 @@ func TestJobsAPIShowsTheQueue(t *testing.T) {
 		if age, ok := q.Oldest[overflow.Request]; !ok || age < 0 || age > 60 || len(q.Oldest) != 1 {
 			t.Errorf("%s: ages %v", test.uri, q.Oldest)
 		}
-		stats, err := r.queue.Stats(t.Context())
+		stats, err := r.Queue.Stats(t.Context())
 		if err != nil || stats.Paused != test.paused {
 			t.Errorf("%s: the queue is paused: %t, error %v", test.uri, stats.Paused, err)
 		}
@@ -80,7 +80,7 @@ func TestJobsAPIWithoutAQueue(t *testing.T) {
 		"it cannot be opened": {broken, 503, "the queue cannot be reached: the queue is not available: opening the queue: the disk is on fire"},
 		"it is closed":        {closed, 503, "the queue cannot be reached: the queue is closed"},
 	} {
-		address := serveJobs(t, test.app)
+		address := admintest.Serve(t, JobsAdminRoutes(test.app.Deferrals))
 		for _, request := range []string{
 			"GET /runestone/jobs", "GET /runestone/jobs/" + id, "POST /runestone/jobs/" + id + "/retry", "POST /runestone/jobs/retry?model=m",
 			"GET /runestone/queue", "POST /runestone/queue/pause",
@@ -122,22 +122,5 @@ func TestStatusOfTheQueue(t *testing.T) {
 	}
 	if s := app.overflowStatus(t.Context()); s == nil || s.Error != "the queue cannot be reached: the queue is closed" {
 		t.Errorf("the status is %v", s)
-	}
-}
-
-func TestOverflowInTheStatus(t *testing.T) {
-	t.Parallel()
-	for status, want := range map[string]string{
-		`{}`:              "empty",
-		`{"paused":true}`: "paused",
-		`{"jobs":{"request":{"available":0,"executing":0},"callback":{}}}`:                          "empty",
-		`{"jobs":{"request":{"discarded":3,"executing":20,"available":12345,"waiting":0}}}`:         "12,345 available, 20 executing, 3 discarded",
-		`{"paused":true,"jobs":{"request":{"waiting":2},"callback":{"scheduled":1,"completed":4}}}`: "2 waiting; callbacks: 1 scheduled, 4 completed; paused",
-		`{"error":"the queue cannot be reached: \u001b[2J","paused":true}`:                          "the queue cannot be reached: ?[2J",
-	} {
-		got := printed(t, fmt.Sprintf(`{"models":[],"overflow":%s}`, status))
-		if !strings.Contains(got, "\nOverflow       "+want+"\nModels         -\n") {
-			t.Errorf("%s: got\n%s\nwant %q", status, got, want)
-		}
 	}
 }

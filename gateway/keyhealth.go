@@ -156,19 +156,19 @@ func (h *health) accept() (again bool) {
 	return again
 }
 
-func (h *health) status(now time.Duration) credentialStatus {
+func (h *health) status(now time.Duration) CredentialStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.expire(now)
 	switch {
 	case h.refused > 0:
-		return credentialStatus{State: "refused", For: max(0, max(h.due, h.lease)-now).Seconds()}
+		return CredentialStatus{State: "refused", For: max(0, max(h.due, h.lease)-now).Seconds()}
 	case len(h.pauses) > 0:
-		s := credentialStatus{State: "paused", Models: slices.Sorted(maps.Keys(h.pauses))}
+		s := CredentialStatus{State: "paused", Models: slices.Sorted(maps.Keys(h.pauses))}
 		for _, until := range h.pauses {
 			s.For = max(s.For, (until - now).Seconds())
 		}
 		return s
 	}
-	return credentialStatus{State: "ok"}
+	return CredentialStatus{State: "ok"}
 }

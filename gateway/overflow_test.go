@@ -2,7 +2,13 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/runestone-gateway/runestone/overflow"
+	"github.com/runestone-gateway/runestone/overflow/queuetest"
 )
 
 func TestAnOwnerIsTheSameWhicheverWayItsKeyComes(t *testing.T) {
@@ -45,5 +51,23 @@ func TestNoKeyOfAQueryIsStored(t *testing.T) {
 		if got := withoutCredentials(query); got != want {
 			t.Errorf("%q becomes %q, want %q", query, got, want)
 		}
+	}
+}
+
+// The end of one queue leaves the others to be told of room at a target.
+func TestEnginesLeaveTheListOneByOne(t *testing.T) {
+	t.Parallel()
+	var list engineList
+	var opened []*overflow.Engine
+	for range 3 {
+		engine := overflow.NewEngine(queuetest.NewQueue(), zap.NewNop())
+		t.Cleanup(func() { _ = engine.Close() })
+		opened = append(opened, engine)
+		list.add(engine)
+	}
+	list.remove(opened[1])
+	list.freed()
+	if got := *list.list.Load(); !slices.Equal(got, []*overflow.Engine{opened[0], opened[2]}) {
+		t.Errorf("%d engines are left, want the first and the last", len(got))
 	}
 }

@@ -1,9 +1,8 @@
-package gateway
+package command
 
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,9 +17,9 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/runestone-gateway/runestone/gateway"
 	"github.com/runestone-gateway/runestone/keys"
 )
 
@@ -38,32 +37,30 @@ secret is printed once, when it is made; what is stored does not tell it.`
 func newKeysCommand() *cobra.Command {
 	all := &cobra.Command{
 		Use: "keys [list|show|create|rotate|revoke]", Short: "Shows and changes the API keys of clients", Long: keysHelp,
-		Args: cobra.NoArgs, RunE: onKeys((*keysCall).list),
+		Args: cobra.NoArgs, RunE: onAdmin((*call).listKeys),
 	}
 	flags := all.PersistentFlags()
 	flags.BoolP("json", "j", false, "Print JSON")
-	flags.StringP("address", "", "", "Address of the administration API listener (if --config is not used)")
-	flags.StringP("config", "c", "", "Configuration file (if --address is not used)")
-	flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
+	addressFlags(all)
 	rotate := &cobra.Command{
 		Use: "rotate <name> [--grace <duration>]", Short: "Gives a key a new secret, and prints it",
 		Long: "\nGives a stored key a new secret and prints it. Those that it has go on for the time of\n--grace and end then; without, they end now.",
-		Args: cobra.ExactArgs(1), RunE: onKeys((*keysCall).rotate),
+		Args: cobra.ExactArgs(1), RunE: onAdmin((*call).rotateKey),
 	}
 	rotate.Flags().StringP("grace", "g", "0s", "For how long the earlier secrets go on, such as 24h or 7d")
 	all.AddCommand(newCreateCommand(), rotate,
 		&cobra.Command{
 			Use: "list", Short: "Lists the keys", Long: "\nLists the keys, of all sources, without their secrets.",
-			Args: cobra.NoArgs, RunE: onKeys((*keysCall).list),
+			Args: cobra.NoArgs, RunE: onAdmin((*call).listKeys),
 		},
 		&cobra.Command{
 			Use: "show <name>", Short: "Shows a key",
 			Long: "\nPrints all that is known of a key, but nothing of its secrets save their fingerprints,\nby which logs tell them apart.",
-			Args: cobra.ExactArgs(1), RunE: onKeys((*keysCall).show),
+			Args: cobra.ExactArgs(1), RunE: onAdmin((*call).showKey),
 		},
 		&cobra.Command{
 			Use: "revoke <name>", Short: "Ends a key", Long: "\nEnds a stored key with all its secrets, at once. Other nodes follow within seconds.",
-			Args: cobra.ExactArgs(1), RunE: onKeys((*keysCall).revoke),
+			Args: cobra.ExactArgs(1), RunE: onAdmin((*call).revokeKey),
 		})
 	return all
 }
@@ -73,7 +70,7 @@ func newCreateCommand() *cobra.Command {
 		Use:   "create <name> [--models <models>] [--requests 600/1m] [--tokens 2000000/1m] [--concurrency 50] [--budget 100/30d]",
 		Short: "Makes a key, and prints its secret",
 		Long:  "\nMakes a key, stores it, and prints its secret. Without flags it may use everything, within\nthe limits that the configuration has for all keys.",
-		Args:  cobra.ExactArgs(1), RunE: onKeys((*keysCall).create),
+		Args:  cobra.ExactArgs(1), RunE: onAdmin((*call).createKey),
 	}
 	f := create.Flags()
 	f.StringSliceP("models", "m", nil, "The models that it may ask for, separated by commas; one that ends in * stands for all that begin so")
@@ -88,47 +85,20 @@ func newCreateCommand() *cobra.Command {
 	return create
 }
 
-// keysCall is a run of one of the commands.
-type keysCall struct {
-	ctx     context.Context
-	cmd     *cobra.Command
-	flags   caddycmd.Flags
-	args    []string
-	address string
-	json    bool
-	out     io.Writer
-	now     time.Time
-}
-
-// onKeys makes a command's RunE of what it does.
-func onKeys(do func(*keysCall) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		return onJobs(func(c *jobsCall) error {
-			return do(&keysCall{c.ctx, cmd, c.flags, args, c.address, c.json, c.out, c.now()})
-		})(cmd, args)
-	}
-}
-
-// ask asks the keys API and reads the answer into v, or prints it as it came if JSON is wanted, and reports that.
-func (c *keysCall) ask(method, uri string, body io.Reader, v any) (printed bool, err error) {
-	text, err := askAdmin(c.address, method, "/runestone/keys"+uri, body)
-	if err != nil {
-		return false, err
-	}
-	if err := json.Unmarshal(text, v); err != nil {
-		return false, fmt.Errorf("what answers at %s is not the admin endpoint of a Caddy with Runestone: %w", c.address, err)
-	}
-	if c.json {
+// askKeys asks the keys API and reads the answer into v, or prints it as it came if JSON is wanted, and reports that.
+func (c *call) askKeys(method, uri string, body io.Reader, v any) (printed bool, err error) {
+	text, err := askJSON(c.address, method, "/runestone/keys"+uri, body, v)
+	if err == nil && c.json {
 		_, err = c.out.Write(text)
 	}
 	return c.json, err
 }
 
-func (c *keysCall) path(more string) string { return "/" + url.PathEscape(c.args[0]) + more }
+func (c *call) keyPath(more string) string { return "/" + url.PathEscape(c.args[0]) + more }
 
-func (c *keysCall) list() error {
-	var l KeyList
-	if printed, err := c.ask(http.MethodGet, "", nil, &l); printed || err != nil {
+func (c *call) listKeys() error {
+	var l gateway.KeyList
+	if printed, err := c.askKeys(http.MethodGet, "", nil, &l); printed || err != nil {
 		return err
 	}
 	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
@@ -183,16 +153,16 @@ func span(d caddy.Duration) string {
 	return text
 }
 
-func (c *keysCall) show() error {
+func (c *call) showKey() error {
 	var k keys.Listed
-	if printed, err := c.ask(http.MethodGet, c.path(""), nil, &k); printed || err != nil {
+	if printed, err := c.askKeys(http.MethodGet, c.keyPath(""), nil, &k); printed || err != nil {
 		return err
 	}
-	return c.print(&k)
+	return c.printKey(&k)
 }
 
 // print writes all that there is to say of a key.
-func (c *keysCall) print(k *keys.Listed) error {
+func (c *call) printKey(k *keys.Listed) error {
 	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	line := func(name, value string) {
 		if value != "" && value != nothing {
@@ -234,9 +204,9 @@ func (c *keysCall) print(k *keys.Listed) error {
 	return t.Flush()
 }
 
-func (c *keysCall) create() error {
-	k := keys.Key{Name: c.args[0], Models: c.words("models"), Routes: c.words("routes"), Priority: c.flags.Int("priority")}
-	for _, pair := range c.words("metadata") {
+func (c *call) createKey() error {
+	k := keys.Key{Name: c.args[0], Models: c.listFlag("models"), Routes: c.listFlag("routes"), Priority: c.flags.Int("priority")}
+	for _, pair := range c.listFlag("metadata") {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
 			return fmt.Errorf("--metadata is %q; write it as name=value", pair)
@@ -253,23 +223,23 @@ func (c *keysCall) create() error {
 		}
 	}
 	var err error
-	if k.Limits, err = c.limits(); err != nil {
+	if k.Limits, err = c.limitFlags(); err != nil {
 		return err
 	}
 	body, err := json.Marshal(&k)
 	if err != nil {
 		return err
 	}
-	return c.issue("", body, "created")
+	return c.issueKey("", body, "created")
 }
 
-func (c *keysCall) words(flag string) []string {
+func (c *call) listFlag(flag string) []string {
 	list, _ := c.cmd.Flags().GetStringSlice(flag) // the command has it
 	return list
 }
 
 // limits returns the limits that the flags ask for, nil for none.
-func (c *keysCall) limits() (*keys.Limits, error) {
+func (c *call) limitFlags() (*keys.Limits, error) {
 	l := keys.Limits{Concurrency: int64(c.flags.Int("concurrency"))}
 	for flag, to := range map[string]**keys.Rate{"requests": &l.Requests, "tokens": &l.Tokens} {
 		text := c.flags.String(flag)
@@ -308,26 +278,26 @@ func countAndTime(text string) (float64, caddy.Duration, error) {
 	return n, caddy.Duration(d), err
 }
 
-func (c *keysCall) rotate() error {
-	return c.issue(c.path("/rotate?grace="+url.QueryEscape(c.flags.String("grace"))), nil, "rotated")
+func (c *call) rotateKey() error {
+	return c.issueKey(c.keyPath("/rotate?grace="+url.QueryEscape(c.flags.String("grace"))), nil, "rotated")
 }
 
 // issue has a secret made, and prints it: the secret alone on its line, so that it can be copied.
-func (c *keysCall) issue(uri string, body []byte, done string) error {
-	var issued IssuedKey
-	if printed, err := c.ask(http.MethodPost, uri, bytes.NewReader(body), &issued); printed || err != nil {
+func (c *call) issueKey(uri string, body []byte, done string) error {
+	var issued gateway.IssuedKey
+	if printed, err := c.askKeys(http.MethodPost, uri, bytes.NewReader(body), &issued); printed || err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "The key %s is %s. Its secret, which is shown this once:\n\n    %s\n\n", issued.Key, done, issued.Secret)
-	if end := issued.EarlierEnd; end.After(c.now) {
+	if end := issued.EarlierEnd; end.After(c.now()) {
 		fmt.Fprintf(c.out, "Its earlier secrets go on until %s.\n", end.Local().Format(time.RFC1123))
 	}
 	return nil
 }
 
-func (c *keysCall) revoke() error {
+func (c *call) revokeKey() error {
 	var k keys.Listed
-	if printed, err := c.ask(http.MethodPost, c.path("/revoke"), nil, &k); printed || err != nil {
+	if printed, err := c.askKeys(http.MethodPost, c.keyPath("/revoke"), nil, &k); printed || err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(c.out, "The key %s is revoked.\n", k.Name)

@@ -1,4 +1,4 @@
-package gateway
+package command
 
 import (
 	"cmp"
@@ -10,6 +10,7 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"github.com/runestone-gateway/runestone/breaker"
+	"github.com/runestone-gateway/runestone/gateway"
 	"github.com/runestone-gateway/runestone/overflow"
 )
 
@@ -63,7 +64,7 @@ func (v *topView) rows(width, height int) []topRow {
 	above := max(1, min(len(providers)-1, max(room/2, room-len(targets)+1)))
 	below := max(1, room-above)
 
-	at := max(0, slices.IndexFunc(v.last().status.Providers, func(p ProviderStatus) bool { return p.Name == v.selected }))
+	at := max(0, slices.IndexFunc(v.last().status.Providers, func(p gateway.ProviderStatus) bool { return p.Name == v.selected }))
 	rows = append(rows, layout(scrolled(providers, max(0, at-above+1), above), width)...)
 	rows = append(rows, nil, v.keysRow(width))
 	v.skipped = max(0, min(v.skipped, len(targets)-1-below))
@@ -165,7 +166,7 @@ func (v *topView) facts() []fact {
 	if s.Overflow == nil {
 		return facts
 	}
-	queue := topSpan{text: s.Overflow.words()} // may be long: the last has a row of its own
+	queue := topSpan{text: overflowWords(s.Overflow)} // may be long: the last has a row of its own
 	if q := v.last().queue; q != nil && q.Oldest[overflow.Request] > 0 {
 		queue.text += "; the oldest " + duration(q.Oldest[overflow.Request])
 	}
@@ -233,7 +234,7 @@ func (v *topView) keysRow(width int) topRow {
 			if c.State != "ok" {
 				tone = toneWarn
 			}
-			text := printable(c.Name + " " + c.words())
+			text := printable(c.Name + " " + credentialWords(c))
 			if i > 0 {
 				text = ", " + text
 			}

@@ -1,4 +1,4 @@
-package gateway
+package command
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/runestone-gateway/runestone/gateway"
 	"github.com/runestone-gateway/runestone/overflow"
 )
 
@@ -28,14 +29,14 @@ const (
 )
 
 // watch shows how the queue drains, until the context ends or the process does.
-func (c *jobsCall) watch() error {
+func (c *call) watch() error {
 	screen := cupwriter.New(c.out, false)
 	var view drainView
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
-		var q QueueStatus
-		text, err := askJobs(c.address, http.MethodGet, "/runestone/queue", &q)
+		var q gateway.QueueStatus
+		text, err := c.ask(http.MethodGet, "/runestone/queue", &q)
 		switch {
 		case err != nil && view.last == nil:
 			return err
@@ -68,7 +69,7 @@ func (c *jobsCall) watch() error {
 
 // drainView is what has been seen of the queue since the command began.
 type drainView struct {
-	last *QueueStatus
+	last *gateway.QueueStatus
 	done int // requests that have ended meanwhile
 	seen []drainSample
 	// trouble says why nothing newer is known than last, "" if there is.
@@ -81,7 +82,7 @@ type drainSample struct {
 }
 
 // observe takes note of how the queue is now.
-func (v *drainView) observe(q *QueueStatus, now time.Time) {
+func (v *drainView) observe(q *gateway.QueueStatus, now time.Time) {
 	if v.last != nil {
 		// Those in a final state become fewer as they are removed or retried, and what
 		// this process has ended leaves out what others have: both are too low at most.
@@ -95,10 +96,10 @@ func (v *drainView) observe(q *QueueStatus, now time.Time) {
 }
 
 // final returns how many requests are there that have ended, left how many have not.
-func final(q *QueueStatus) int { return requests(q, true) }
-func left(q *QueueStatus) int  { return requests(q, false) }
+func final(q *gateway.QueueStatus) int { return requests(q, true) }
+func left(q *gateway.QueueStatus) int  { return requests(q, false) }
 
-func requests(q *QueueStatus, ended bool) int {
+func requests(q *gateway.QueueStatus, ended bool) int {
 	n := 0
 	for state, jobs := range q.Jobs[overflow.Request] {
 		if state.Final() == ended {
@@ -252,13 +253,13 @@ func (v *drainView) bar(width int) string {
 
 // lanes says what most waiting requests wait for.
 func (v *drainView) lanes() string {
-	var lanes []LaneStatus
+	var lanes []gateway.LaneStatus
 	for _, lane := range v.last.Lanes {
 		if lane.Kind == overflow.Request {
 			lanes = append(lanes, lane)
 		}
 	}
-	slices.SortFunc(lanes, func(a, b LaneStatus) int {
+	slices.SortFunc(lanes, func(a, b gateway.LaneStatus) int {
 		return cmp.Or(cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.Name, b.Name))
 	})
 	var parts []string

@@ -1,4 +1,4 @@
-package gateway
+package command
 
 import (
 	"encoding/json"
@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/runestone-gateway/runestone/gateway"
 )
 
 // adminError is an error that the admin endpoint has answered.
@@ -23,7 +25,7 @@ type adminError struct {
 func (e *adminError) Error() string {
 	switch {
 	case e.status == http.StatusForbidden, e.status == http.StatusInternalServerError:
-	case e.status == http.StatusNotFound && (e.message == "" || strings.HasPrefix(e.message, noApp)):
+	case e.status == http.StatusNotFound && (e.message == "" || strings.HasPrefix(e.message, gateway.ErrNotRunning.Error())):
 		return fmt.Sprintf("what answers at %s runs no gateway: its configuration has no runestone, or it is not Caddy's admin endpoint: %v", e.address, e.err)
 	case e.message != "":
 		return e.message
@@ -61,9 +63,9 @@ func askAdmin(address, method, uri string, body io.Reader) ([]byte, error) {
 	return text, nil
 }
 
-// askJobs reads what the jobs API at address answers into v, and returns it as it came.
-func askJobs(address, method, uri string, v any) ([]byte, error) {
-	text, err := askAdmin(address, method, uri, nil)
+// askJSON reads what the admin endpoint at address answers into v, and returns it as it came.
+func askJSON(address, method, uri string, body io.Reader, v any) ([]byte, error) {
+	text, err := askAdmin(address, method, uri, body)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +79,7 @@ func askJobs(address, method, uri string, v any) ([]byte, error) {
 func refusedJob(err error) bool {
 	var told *adminError
 	if !errors.As(err, &told) || told.message == "" ||
-		strings.HasPrefix(told.message, noApp) || strings.HasPrefix(told.message, ErrOverflowOff.Error()) {
+		strings.HasPrefix(told.message, gateway.ErrNotRunning.Error()) || strings.HasPrefix(told.message, gateway.ErrOverflowOff.Error()) {
 		return false
 	}
 	return told.status == http.StatusNotFound || told.status == http.StatusConflict

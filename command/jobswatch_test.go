@@ -1,4 +1,4 @@
-package gateway
+package command
 
 import (
 	"strings"
@@ -7,16 +7,21 @@ import (
 
 	"github.com/vbauerster/cupwriter"
 
+	"github.com/runestone-gateway/runestone/gateway"
 	"github.com/runestone-gateway/runestone/overflow"
 )
 
 // queueOf returns a queue with so many requests available, waiting, executing and completed.
-func queueOf(available, waiting, executing, completed int, ended int64) *QueueStatus {
-	q := queueStatus(&overflow.Stats{Jobs: map[overflow.Kind]map[overflow.State]int{overflow.Request: {
-		overflow.Available: available, overflow.Waiting: waiting, overflow.Executing: executing, overflow.Completed: completed,
-	}}}, 20, noon)
-	q.Ended = ended
-	return q
+func queueOf(available, waiting, executing, completed int, ended int64) *gateway.QueueStatus {
+	return &gateway.QueueStatus{
+		Jobs: map[overflow.Kind]map[overflow.State]int{
+			overflow.Request: {
+				overflow.Available: available, overflow.Waiting: waiting, overflow.Executing: executing, overflow.Completed: completed,
+			},
+			overflow.Callback: {},
+		},
+		Oldest: make(map[overflow.Kind]float64), Workers: 20, Ended: ended,
+	}
 }
 
 func TestWatchedDrain(t *testing.T) {
@@ -35,9 +40,12 @@ func TestWatchedDrain(t *testing.T) {
 		"available 4000  waiting 300  scheduled 0  executing 20  oldest 1m12s  callbacks 0")
 
 	q = queueOf(2000, 160, 0, 2660, 3060)
-	q.Lanes = []LaneStatus{
-		{overflow.Request, "e", 1}, {overflow.Request, "d", 9}, {overflow.Request, "gpt-4o", 120}, {overflow.Request, "c", 9},
-		{overflow.Callback, "hooks.example.com", 500}, {overflow.Request, "evil\x1b[2J", 20}, {overflow.Request, "f", 1},
+	lane := func(kind overflow.Kind, name string, waiting int) gateway.LaneStatus {
+		return gateway.LaneStatus{Kind: kind, Name: name, Waiting: waiting}
+	}
+	q.Lanes = []gateway.LaneStatus{
+		lane(overflow.Request, "e", 1), lane(overflow.Request, "d", 9), lane(overflow.Request, "gpt-4o", 120), lane(overflow.Request, "c", 9),
+		lane(overflow.Callback, "hooks.example.com", 500), lane(overflow.Request, "evil\x1b[2J", 20), lane(overflow.Request, "f", 1),
 	}
 	q.Jobs[overflow.Callback][overflow.Scheduled] = 12
 	q.Jobs[overflow.Callback][overflow.Completed] = 99
@@ -127,7 +135,7 @@ func TestWatchedDrainCountsEachEnd(t *testing.T) {
 	now := noon
 	for _, step := range []struct {
 		says string
-		q    *QueueStatus
+		q    *gateway.QueueStatus
 		done int
 	}{
 		{"it begins", queueOf(100, 0, 0, 50, 70), 0},
@@ -149,7 +157,7 @@ func TestWatchedDrainPace(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		seconds    time.Duration
-		then, now  *QueueStatus
+		then, now  *gateway.QueueStatus
 		rate, rest string
 	}{
 		"none at all":             {1, queueOf(0, 0, 0, 0, 0), queueOf(0, 0, 0, 0, 0), "0.0/s", "nothing left"},

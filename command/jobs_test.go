@@ -1,4 +1,4 @@
-package gateway
+package command
 
 import (
 	"context"
@@ -6,22 +6,26 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/runestone-gateway/runestone/gateway"
+	"github.com/runestone-gateway/runestone/gateway/admintest"
 	"github.com/runestone-gateway/runestone/overflow"
 )
 
-// command runs caddy runestone jobs with these arguments.
-func command(t *testing.T, address string, args ...string) (stdout, stderr string, err error) {
+// runJobs runs caddy runestone jobs with these arguments.
+func runJobs(t *testing.T, address string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	return commandUntil(t.Context(), address, args...)
+	return runJobsUntil(t.Context(), address, args...)
 }
 
-func commandUntil(ctx context.Context, address string, args ...string) (stdout, stderr string, err error) {
+func runJobsUntil(ctx context.Context, address string, args ...string) (stdout, stderr string, err error) {
 	var out, errs strings.Builder
 	cmd := newJobsCommand()
 	cmd.SilenceUsage = true // as Caddy has it
@@ -32,10 +36,20 @@ func commandUntil(ctx context.Context, address string, args ...string) (stdout, 
 	return out.String(), errs.String(), err
 }
 
+// jobsRig is the jobs API, and a queue in memory behind it.
+type jobsRig struct{ *admintest.Rig }
+
+func newJobsRig(t *testing.T) *jobsRig {
+	t.Helper()
+	service := admintest.NewService(t)
+	routes := gateway.JobsAdminRoutes(func() (*overflow.Service, error) { return service, nil })
+	return &jobsRig{admintest.New(t, service, routes)}
+}
+
 // run runs a command that succeeds.
 func (r *jobsRig) run(args ...string) string {
 	r.Helper()
-	stdout, stderr, err := command(r.T, r.address, args...)
+	stdout, stderr, err := runJobs(r.T, r.Address, args...)
 	if err != nil || stderr != "" {
 		r.Fatalf("jobs %v: %v\n%s", args, err, stderr)
 	}
@@ -45,7 +59,7 @@ func (r *jobsRig) run(args ...string) string {
 // wantState fails the test unless the job is in a state.
 func (r *jobsRig) wantState(job *overflow.Job, want overflow.State) {
 	r.Helper()
-	if now, err := r.queue.Get(r.Context(), job.ID); err != nil || now.State != want {
+	if now, err := r.Queue.Get(r.Context(), job.ID); err != nil || now.State != want {
 		r.Errorf("%v, error %v, want it %s", now, err, want)
 	}
 }
@@ -53,9 +67,9 @@ func (r *jobsRig) wantState(job *overflow.Job, want overflow.State) {
 func TestJobsListCommand(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	waiting := r.leave("chat", overflow.Change{To: overflow.Waiting, Lane: "chat"})
-	discarded := r.leave("fast", overflow.Change{To: overflow.Discarded, Reason: overflow.ReasonRefused})
-	theirs := r.submit("cred_2", "fast")
+	waiting := r.Leave("chat", overflow.Change{To: overflow.Waiting, Lane: "chat"})
+	discarded := r.Leave("fast", overflow.Change{To: overflow.Discarded, Reason: overflow.ReasonRefused})
+	theirs := r.Submit("cred_2", "fast")
 	for args, want := range map[string][]*overflow.Job{
 		"":                                   {theirs, discarded, waiting},
 		"list":                               {theirs, discarded, waiting},
@@ -71,7 +85,7 @@ func TestJobsListCommand(t *testing.T) {
 		"list --model not-there --limit 100": {},
 	} {
 		table := r.run(strings.Fields(args)...)
-		var list JobList
+		var list gateway.JobList
 		if err := json.Unmarshal([]byte(r.run(append(strings.Fields(args), "--json")...)), &list); err != nil {
 			t.Fatalf("%s: %v", args, err)
 		}
@@ -99,10 +113,10 @@ func TestJobsListCommand(t *testing.T) {
 func TestJobsListCommandFollowsPages(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	for range longestPage + 5 {
-		r.submit("cred_1", "m")
+	for range gateway.MaxPageSize + 5 {
+		r.Submit("cred_1", "m")
 	}
-	for limit, want := range map[string]int{"1001": 1001, "3000": longestPage + 5} {
+	for limit, want := range map[string]int{"1001": 1001, "3000": gateway.MaxPageSize + 5} {
 		if got := strings.Count(r.run("list", "--limit", limit), "\njob_"); got != want {
 			t.Errorf("%d of %s are listed, want %d", got, limit, want)
 		}
@@ -115,7 +129,7 @@ func TestJobsListCommandFollowsPages(t *testing.T) {
 func TestJobsShowCommand(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	job := r.leave("chat", overflow.Change{To: overflow.Waiting, Lane: "chat"})
+	job := r.Leave("chat", overflow.Change{To: overflow.Waiting, Lane: "chat"})
 	if got := r.run("show", job.ID); !strings.Contains(got, job.ID+"\n") || !strings.Contains(got, "waiting for room at chat\n") {
 		t.Errorf("it shows\n%s", got)
 	}
@@ -128,9 +142,9 @@ func TestJobsShowCommand(t *testing.T) {
 func TestJobsActionCommands(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	waiting := r.leave("chat", overflow.Change{To: overflow.Waiting, Lane: "chat"})
-	running := r.inState(overflow.Executing)
-	discarded := r.inState(overflow.Discarded)
+	waiting := r.Leave("chat", overflow.Change{To: overflow.Waiting, Lane: "chat"})
+	running := r.InState(overflow.Executing)
+	discarded := r.InState(overflow.Discarded)
 	if got, want := r.run("cancel", running.ID, waiting.ID), running.ID+" is executing, to be cancelled\n"+waiting.ID+" is cancelled\n"; got != want {
 		t.Errorf("it says %q, want %q", got, want)
 	}
@@ -145,7 +159,7 @@ func TestJobsActionCommands(t *testing.T) {
 
 	// What cannot be done does not keep the rest from being done.
 	unknown := overflow.NewID(time.Now())
-	stdout, stderr, err := command(t, r.address, "retry", running.ID, unknown, discarded.ID)
+	stdout, stderr, err := runJobs(t, r.Address, "retry", running.ID, unknown, discarded.ID)
 	if stdout != discarded.ID+" is available\n" ||
 		!strings.HasPrefix(stderr, running.ID+" is executing and cannot be retried, only cancelled\nthere is no job "+unknown+", or no longer\n") ||
 		err == nil || err.Error() != "2 of 3 jobs could not be retried" {
@@ -157,13 +171,13 @@ func TestJobsActionCommands(t *testing.T) {
 func TestJobsActionCommandsOnAll(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	done := r.inState(overflow.Completed)
-	gone := r.leave("a", overflow.Change{To: overflow.Cancelled})
+	done := r.InState(overflow.Completed)
+	gone := r.Leave("a", overflow.Change{To: overflow.Cancelled})
 	var old []*overflow.Job
 	for range 3 {
-		old = append(old, r.leave("a", overflow.Change{To: overflow.Discarded}))
+		old = append(old, r.Leave("a", overflow.Change{To: overflow.Discarded}))
 	}
-	other := r.leave("b", overflow.Change{To: overflow.Discarded})
+	other := r.Leave("b", overflow.Change{To: overflow.Discarded})
 	for _, step := range []struct{ args, want string }{
 		{"retry --all --model a", "3 jobs were retried\n"},
 		{"retry --all --model a", "0 jobs were retried\n"},
@@ -186,9 +200,9 @@ func TestJobsActionCommandsOnAll(t *testing.T) {
 func TestJobsPauseCommands(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	r.inState(overflow.Executing)
-	r.submit("cred_1", "m")
-	r.submit("cred_1", "m")
+	r.InState(overflow.Executing)
+	r.Submit("cred_1", "m")
+	r.Submit("cred_1", "m")
 	for _, step := range []struct {
 		args, want string
 		paused     bool
@@ -197,11 +211,11 @@ func TestJobsPauseCommands(t *testing.T) {
 		{"resume", "resumed: requests are taken from the queue again (2 available)\n", false},
 	} {
 		got := r.run(step.args)
-		if stats, err := r.queue.Stats(t.Context()); got != step.want || err != nil || stats.Paused != step.paused {
+		if stats, err := r.Queue.Stats(t.Context()); got != step.want || err != nil || stats.Paused != step.paused {
 			t.Errorf("%s: it says %q, the queue is paused: %t, error %v", step.args, got, stats.Paused, err)
 		}
 	}
-	var q QueueStatus
+	var q gateway.QueueStatus
 	if text := r.run("pause", "--json"); json.Unmarshal([]byte(text), &q) != nil || !q.Paused {
 		t.Errorf("as JSON it says %s", text)
 	}
@@ -210,31 +224,31 @@ func TestJobsPauseCommands(t *testing.T) {
 func TestJobsCommandsSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	id := r.inState(overflow.Completed).ID
-	off := serveJobs(t, &App{})
+	id := r.InState(overflow.Completed).ID
+	off := admintest.Serve(t, gateway.JobsAdminRoutes(new(gateway.App).Deferrals))
 	site := serveText(t, http.StatusOK, "hello")
 	plain := serveText(t, http.StatusNotFound, "404 page not found")
-	none := serveText(t, http.StatusNotFound, `{"error":"`+noApp+`: no app"}`)
+	none := serveText(t, http.StatusNotFound, `{"error":"`+gateway.ErrNotRunning.Error()+`: no app"}`)
 	host := serveText(t, http.StatusForbidden, `{"error":"host not allowed: x"}`)
 	for name, test := range map[string]struct{ address, args, says string }{
-		"an unknown command":        {r.address, "nonsense", `unknown command "nonsense"`},
-		"an unknown state":          {r.address, "list --state done", `state is "done"; give available, waiting`},
-		"an empty filter":           {r.address, "list --model=", `model is empty; leave it out`},
-		"no limit":                  {r.address, "list --limit 0", "--limit is at least 1"},
-		"a filtered watch":          {r.address, "--watch --state waiting", "--watch is of the whole queue"},
-		"a limited watch":           {r.address, "list --watch --limit 5", "--watch is of the whole queue"},
-		"show nothing":              {r.address, "show", "accepts 1 arg(s), received 0"},
-		"show no ID":                {r.address, "show ../queue", `"../queue" is no job's ID`},
-		"show an unknown job":       {r.address, "show job_" + strings.Repeat("0", 32), "there is no job job_000"},
-		"retry nothing":             {r.address, "retry", "give IDs of jobs, or --all and filters"},
-		"retry no ID":               {r.address, "retry x", `"x" is no job's ID`},
-		"retry what has completed":  {r.address, "retry " + id, id + " is completed and cannot be retried; nothing can be done"},
-		"filters without --all":     {r.address, "retry --model m", "filters are for --all"},
-		"filters and IDs":           {r.address, "cancel --model m " + id, "filters are for --all"},
-		"all and IDs":               {r.address, "cancel --all --model m " + id, "give either IDs of jobs or --all"},
-		"all of all":                {r.address, "discard --all", "say which jobs are to be discarded: give state, model or owner"},
-		"all that cannot be":        {r.address, "discard --all --state executing", "jobs that are executing cannot be discarded"},
-		"pause something":           {r.address, "pause now", `unknown command "now"`},
+		"an unknown command":        {r.Address, "nonsense", `unknown command "nonsense"`},
+		"an unknown state":          {r.Address, "list --state done", `state is "done"; give available, waiting`},
+		"an empty filter":           {r.Address, "list --model=", `model is empty; leave it out`},
+		"no limit":                  {r.Address, "list --limit 0", "--limit is at least 1"},
+		"a filtered watch":          {r.Address, "--watch --state waiting", "--watch is of the whole queue"},
+		"a limited watch":           {r.Address, "list --watch --limit 5", "--watch is of the whole queue"},
+		"show nothing":              {r.Address, "show", "accepts 1 arg(s), received 0"},
+		"show no ID":                {r.Address, "show ../queue", `"../queue" is no job's ID`},
+		"show an unknown job":       {r.Address, "show job_" + strings.Repeat("0", 32), "there is no job job_000"},
+		"retry nothing":             {r.Address, "retry", "give IDs of jobs, or --all and filters"},
+		"retry no ID":               {r.Address, "retry x", `"x" is no job's ID`},
+		"retry what has completed":  {r.Address, "retry " + id, id + " is completed and cannot be retried; nothing can be done"},
+		"filters without --all":     {r.Address, "retry --model m", "filters are for --all"},
+		"filters and IDs":           {r.Address, "cancel --model m " + id, "filters are for --all"},
+		"all and IDs":               {r.Address, "cancel --all --model m " + id, "give either IDs of jobs or --all"},
+		"all of all":                {r.Address, "discard --all", "say which jobs are to be discarded: give state, model or owner"},
+		"all that cannot be":        {r.Address, "discard --all --state executing", "jobs that are executing cannot be discarded"},
+		"pause something":           {r.Address, "pause now", `unknown command "now"`},
 		"it is off":                 {off, "list", "overflow is off in the configuration"},
 		"it is off, for the watch":  {off, "--watch", "overflow is off in the configuration"},
 		"it is off, for more":       {off, "retry " + id + " " + id, "overflow is off in the configuration"},
@@ -245,7 +259,7 @@ func TestJobsCommandsSayWhatIsWrong(t *testing.T) {
 		"nobody listens":            {"127.0.0.1:1", "list", "no answer from the admin endpoint at 127.0.0.1:1; start Caddy"},
 		"no configuration":          {"", "list --config /does/not/exist", "finding the admin endpoint's address: reading config"},
 	} {
-		stdout, _, err := command(t, test.address, strings.Fields(test.args)...)
+		stdout, _, err := runJobs(t, test.address, strings.Fields(test.args)...)
 		if err == nil || !strings.Contains(err.Error(), test.says) || stdout != "" {
 			t.Errorf("%s: it prints %q, error %v, want %q", name, stdout, err, test.says)
 		}
@@ -267,7 +281,8 @@ func serveText(t *testing.T, status int, text string) string {
 func TestJobsWatchCommand(t *testing.T) {
 	t.Parallel()
 	r := newJobsRig(t)
-	r.submit("cred_1", "m")
+	r.Submit("cred_1", "m")
+	api := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: r.Address})
 	for name, test := range map[string]struct {
 		args       []string
 		says, errs string
@@ -289,10 +304,10 @@ func TestJobsWatchCommand(t *testing.T) {
 				case 3:
 					stop()
 				}
-				_ = (&jobsAPI{r.app.Deferrals}).queue(w, req)
+				api.ServeHTTP(w, req)
 			}))
 			defer server.Close()
-			stdout, stderr, err := commandUntil(ctx, server.Listener.Addr().String(), test.args...)
+			stdout, stderr, err := runJobsUntil(ctx, server.Listener.Addr().String(), test.args...)
 			if err != nil || stderr != test.errs {
 				t.Errorf("error %v, stderr %q", err, stderr)
 			}

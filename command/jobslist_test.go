@@ -1,4 +1,4 @@
-package gateway
+package command
 
 import (
 	"encoding/json"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/runestone-gateway/runestone/gateway"
 	"github.com/runestone-gateway/runestone/overflow"
 )
 
@@ -25,7 +26,7 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 func TestJobsTable(t *testing.T) {
 	t.Parallel()
-	var list JobList
+	var list gateway.JobList
 	if err := json.Unmarshal([]byte(jobsAtNoon), &list); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ job_00  request   cancelled  m                                 1         0 of 5 
 There may be more: list them with filters, or more with --limit.
 `[1:]
 	var b strings.Builder
-	if err := list.print(&b, noon); err != nil {
+	if err := printJobs(&b, &list, noon); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.String(); got != want {
@@ -54,7 +55,7 @@ There may be more: list them with filters, or more with --limit.
 func TestJobsTableOfNone(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	if err := new(JobList).print(&b, noon); err != nil {
+	if err := printJobs(&b, new(gateway.JobList), noon); err != nil {
 		t.Fatal(err)
 	}
 	if want := "ID  KIND  STATE  MODEL  PRIORITY  ATTEMPT  AGE  NOTE\n"; b.String() != want {

@@ -1,34 +1,24 @@
-package gateway
+package command
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/runestone-gateway/runestone/breaker"
+	"github.com/runestone-gateway/runestone/gateway"
+	"github.com/runestone-gateway/runestone/overflow"
 )
 
-func init() {
-	caddycmd.RegisterCommand(caddycmd.Command{
-		Name:  "runestone",
-		Usage: "<command>",
-		Short: "Commands for the LLM gateway",
-		CobraFunc: func(cmd *cobra.Command) {
-			status := &cobra.Command{
-				Use:   "status [--json] [--address <interface>] [--config <path> [--adapter <name>]]",
-				Short: "Shows what the running gateway does",
-				Long: `
+var statusHelp = `
 Prints the open requests, the line, the overflow queue if it is in use, the models,
 the providers with the states of their credentials, and the targets of the gateway
 that is running.
@@ -47,57 +37,49 @@ configuration does not name, and is listed once it has something to show.
 
 It asks the admin endpoint at '` + caddy.DefaultAdminListen + `', unless --address or the
 configuration given with --config says another. With --json it prints what that
-answers.`,
-				Args: cobra.NoArgs,
-				RunE: caddycmd.WrapCommandFuncForCobra(printStatus),
-			}
-			status.Flags().BoolP("json", "j", false, "Print JSON")
-			status.Flags().StringP("address", "", "", "Address of the administration API listener (if --config is not used)")
-			status.Flags().StringP("config", "c", "", "Configuration file (if --address is not used)")
-			status.Flags().StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
-			cmd.AddCommand(status, newTopCommand(), newJobsCommand(), newKeysCommand())
-		},
-	})
+answers.`
+
+// newStatusCommand returns the command runestone status.
+func newStatusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status [--json] [--address <interface>] [--config <path> [--adapter <name>]]",
+		Short: "Shows what the running gateway does",
+		Long:  statusHelp,
+		Args:  cobra.NoArgs,
+		RunE:  onAdmin((*call).printStatus),
+	}
+	cmd.Flags().BoolP("json", "j", false, "Print JSON")
+	addressFlags(cmd)
+	return cmd
 }
 
 // printStatus is the command runestone status.
-func printStatus(flags caddycmd.Flags) (int, error) {
-	address, err := caddycmd.DetermineAdminAPIAddress(flags.String("address"), nil, flags.String("config"), flags.String("adapter"))
-	if err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("finding the admin endpoint's address: %w", err)
-	}
-	text, err := askAdmin(address, http.MethodGet, "/runestone/status", nil)
-	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
-	}
+func (c *call) printStatus() error {
 	var s statusReport
-	if err := json.Unmarshal(text, &s); err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("what answers at %s is not the admin endpoint of a Caddy with Runestone: %w", address, err)
+	text, err := c.ask(http.MethodGet, "/runestone/status", &s)
+	switch {
+	case err != nil:
+		return err
+	case c.json:
+		_, err = c.out.Write(text)
+		return err
 	}
-	if flags.Bool("json") {
-		_, err = os.Stdout.Write(text)
-	} else {
-		err = s.print(os.Stdout)
-	}
-	if err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("printing the status: %w", err)
-	}
-	return caddy.ExitCodeSuccess, nil
+	return s.print(c.out)
 }
 
-// statusReport is Status as its JSON has it: the breakers' states are words.
+// statusReport is gateway.Status as its JSON has it: the breakers' states are words.
 type statusReport struct {
-	Status
+	gateway.Status
 	Targets []targetReport `json:"targets"`
 }
 
 type targetReport struct {
-	TargetStatus
+	gateway.TargetStatus
 	Breaker breakerReport `json:"breaker"`
 }
 
 type breakerReport struct {
-	BreakerStatus
+	gateway.BreakerStatus
 	State string `json:"state"`
 }
 
@@ -111,14 +93,14 @@ func (s *statusReport) print(w io.Writer) error {
 	fmt.Fprintf(t, "Open requests\t%d\n", s.OpenRequests)
 	fmt.Fprintf(t, "In line\t%d of %d\n", s.Line.Waiting, s.Line.Length)
 	if s.Overflow != nil {
-		fmt.Fprintf(t, "Overflow\t%s\n", s.Overflow.words())
+		fmt.Fprintf(t, "Overflow\t%s\n", overflowWords(s.Overflow))
 	}
 	fmt.Fprintf(t, "Models\t%s\n", cmp.Or(strings.Join(s.Models, ", "), nothing))
 
 	fmt.Fprintf(t, "\nPROVIDER\tCREDENTIAL\tSTATE\n")
 	for _, p := range s.Providers {
 		for _, c := range p.Credentials {
-			fmt.Fprintf(t, "%s\t%s\t%s\n", p.Name, c.Name, c.words())
+			fmt.Fprintf(t, "%s\t%s\t%s\n", p.Name, c.Name, credentialWords(&c))
 		}
 	}
 
@@ -134,8 +116,8 @@ func (s *statusReport) print(w io.Writer) error {
 	return t.Flush()
 }
 
-// words is the state with all that belongs to it.
-func (c *credentialStatus) words() string {
+// credentialWords is a credential's state with all that belongs to it.
+func credentialWords(c *gateway.CredentialStatus) string {
 	text := c.State
 	if c.For > 0 {
 		join := " for "
@@ -148,6 +130,34 @@ func (c *credentialStatus) words() string {
 		text += ": " + strings.Join(c.Models, ", ")
 	}
 	return text
+}
+
+// overflowWords is the queue in a line.
+func overflowWords(s *gateway.OverflowStatus) string {
+	if s.Error != "" {
+		return printable(s.Error)
+	}
+	var parts []string
+	for _, kind := range overflow.Kinds {
+		var counts []string
+		for _, state := range overflow.States {
+			if n := s.Jobs[kind][state]; n > 0 {
+				counts = append(counts, fmt.Sprintf("%s %s", count(n), state))
+			}
+		}
+		if len(counts) == 0 {
+			continue
+		}
+		text := strings.Join(counts, ", ")
+		if kind == overflow.Callback {
+			text = "callbacks: " + text
+		}
+		parts = append(parts, text)
+	}
+	if s.Paused {
+		parts = append(parts, "paused")
+	}
+	return cmp.Or(strings.Join(parts, "; "), "empty")
 }
 
 // idle reports whether nothing is known of the target but its name and limit.

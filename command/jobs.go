@@ -1,22 +1,18 @@
-package gateway
+package command
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/runestone-gateway/runestone/gateway"
 	"github.com/runestone-gateway/runestone/overflow"
 )
 
@@ -27,24 +23,22 @@ func newJobsCommand() *cobra.Command {
 		Short: "Shows and changes what is in the overflow queue",
 		Long:  jobsHelp,
 		Args:  cobra.NoArgs,
-		RunE:  onJobs((*jobsCall).list),
+		RunE:  onAdmin((*call).listJobs),
 	}
 	flags := jobs.PersistentFlags()
 	flags.BoolP("json", "j", false, "Print JSON")
-	flags.StringP("address", "", "", "Address of the administration API listener (if --config is not used)")
-	flags.StringP("config", "c", "", "Configuration file (if --address is not used)")
-	flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
+	addressFlags(jobs)
 
 	list := &cobra.Command{
 		Use:   "list [--state <states>] [--model <name>] [--owner <owner>] [--kind <kind>] [--limit <number>] | --watch",
 		Short: "Lists jobs, or shows how the queue drains",
 		Long:  listHelp,
 		Args:  cobra.NoArgs,
-		RunE:  onJobs((*jobsCall).list),
+		RunE:  onAdmin((*call).listJobs),
 	}
 	for _, cmd := range []*cobra.Command{jobs, list} {
 		addFilters(cmd)
-		cmd.Flags().IntP("limit", "n", defaultPage, "How many jobs to list at most")
+		cmd.Flags().IntP("limit", "n", gateway.DefaultPageSize, "How many jobs to list at most")
 		cmd.Flags().BoolP("watch", "w", false, "Show how the queue drains, every second, until Ctrl-C")
 	}
 	jobs.AddCommand(list,
@@ -53,41 +47,41 @@ func newJobsCommand() *cobra.Command {
 			Short: "Shows a job",
 			Long:  "\nPrints all that is known of a job, but nothing of what was asked and answered.",
 			Args:  cobra.ExactArgs(1),
-			RunE:  onJobs((*jobsCall).show),
+			RunE:  onAdmin((*call).showJob),
 		},
 		&cobra.Command{
 			Use:   "pause",
 			Short: "Has no further requests taken from the queue",
 			Long:  "\nHas every gateway that shares the queue take no further requests from it, until\n'caddy runestone jobs resume'. Those that run go on, new ones are still queued, and\ncallbacks are still made.",
 			Args:  cobra.NoArgs,
-			RunE:  onJobs((*jobsCall).pause),
+			RunE:  onAdmin((*call).pause),
 		},
 		&cobra.Command{
 			Use:   "resume",
 			Short: "Has requests taken from the queue again",
 			Long:  "\nEnds what 'caddy runestone jobs pause' began.",
 			Args:  cobra.NoArgs,
-			RunE:  onJobs((*jobsCall).resume),
+			RunE:  onAdmin((*call).resume),
 		})
-	for i := range jobActions {
-		jobs.AddCommand(newActionCommand(&jobActions[i]))
+	for i := range gateway.JobActions {
+		jobs.AddCommand(newActionCommand(&gateway.JobActions[i]))
 	}
 	return jobs
 }
 
-func newActionCommand(action *jobAction) *cobra.Command {
-	help := actionHelp[action.name]
+func newActionCommand(action *gateway.JobAction) *cobra.Command {
+	help := actionHelp[action.Name]
 	cmd := &cobra.Command{
-		Use:   action.name + " <id>... | --all [--state <states>] [--model <name>] [--owner <owner>] [--kind <kind>]",
+		Use:   action.Name + " <id>... | --all [--state <states>] [--model <name>] [--owner <owner>] [--kind <kind>]",
 		Short: help.short,
 		Long: "\n" + help.long + `
 
 With --all it does that to all jobs that match the filters, of which there has to be
 --state, --model or --owner, and prints how many these were. Without --state it is
-those that are ` + anyOf(action.usual) + `; without --kind it is requests,
+those that are ` + action.Usual() + `; without --kind it is requests,
 no callbacks. It does not ask whether you are sure: list them first, with the same
 filters.`,
-		RunE: onJobs(func(c *jobsCall) error { return c.act(action) }),
+		RunE: onAdmin(func(c *call) error { return c.act(action) }),
 	}
 	addFilters(cmd)
 	cmd.Flags().Bool("all", false, "All jobs that match the filters")
@@ -105,40 +99,8 @@ func addFilters(cmd *cobra.Command) {
 	cmd.Flags().StringP("kind", "k", "", "Only jobs of this kind: request or callback")
 }
 
-// jobsCall is a run of one of the commands.
-type jobsCall struct {
-	ctx     context.Context
-	flags   caddycmd.Flags
-	args    []string
-	address string
-	json    bool
-	out     io.Writer
-	errs    io.Writer
-	now     func() time.Time
-}
-
-// onJobs makes a command's RunE of what it does.
-func onJobs(do func(*jobsCall) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		return caddycmd.WrapCommandFuncForCobra(func(flags caddycmd.Flags) (int, error) {
-			address, err := caddycmd.DetermineAdminAPIAddress(flags.String("address"), nil, flags.String("config"), flags.String("adapter"))
-			if err != nil {
-				return caddy.ExitCodeFailedStartup, fmt.Errorf("finding the admin endpoint's address: %w", err)
-			}
-			err = do(&jobsCall{
-				ctx: cmd.Context(), flags: flags, args: args, address: address, json: flags.Bool("json"),
-				out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), now: time.Now,
-			})
-			if err != nil {
-				return caddy.ExitCodeFailedStartup, err
-			}
-			return caddy.ExitCodeSuccess, nil
-		})(cmd, args)
-	}
-}
-
 // filters returns the parameters that the flags ask for.
-func (c *jobsCall) filters() url.Values {
+func (c *call) filters() url.Values {
 	query := make(url.Values)
 	for _, name := range filterFlags {
 		switch {
@@ -154,7 +116,7 @@ func (c *jobsCall) filters() url.Values {
 }
 
 // list prints a table of jobs, or watches the queue.
-func (c *jobsCall) list() error {
+func (c *call) listJobs() error {
 	query, limit := c.filters(), c.flags.Int("limit")
 	if c.flags.Bool("watch") {
 		if len(query) > 0 || c.flags.Changed("limit") {
@@ -165,11 +127,11 @@ func (c *jobsCall) list() error {
 	if limit < 1 {
 		return errors.New("--limit is at least 1")
 	}
-	list := JobList{Jobs: []*overflow.Job{}}
+	list := gateway.JobList{Jobs: []*overflow.Job{}}
 	for {
-		query.Set("limit", strconv.Itoa(min(limit-len(list.Jobs), longestPage)))
-		var page JobList
-		if _, err := askJobs(c.address, http.MethodGet, "/runestone/jobs?"+query.Encode(), &page); err != nil {
+		query.Set("limit", strconv.Itoa(min(limit-len(list.Jobs), gateway.MaxPageSize)))
+		var page gateway.JobList
+		if _, err := c.ask(http.MethodGet, "/runestone/jobs?"+query.Encode(), &page); err != nil {
 			return err
 		}
 		list.Jobs, list.Next = append(list.Jobs, page.Jobs...), page.Next
@@ -181,17 +143,17 @@ func (c *jobsCall) list() error {
 	if c.json {
 		return c.printJSON(list)
 	}
-	return list.print(c.out, c.now())
+	return printJobs(c.out, &list, c.now())
 }
 
 // show prints a job.
-func (c *jobsCall) show() error {
+func (c *call) showJob() error {
 	uri, err := jobURI(c.args[0])
 	if err != nil {
 		return err
 	}
 	var job overflow.Job
-	text, err := askJobs(c.address, http.MethodGet, uri, &job)
+	text, err := c.ask(http.MethodGet, uri, &job)
 	if err != nil {
 		return err
 	}
@@ -211,7 +173,7 @@ func jobURI(id string) (string, error) {
 }
 
 // act does something with the jobs that are named, or with all that match.
-func (c *jobsCall) act(action *jobAction) error {
+func (c *call) act(action *gateway.JobAction) error {
 	filters, all := c.filters(), c.flags.Bool("all")
 	switch {
 	case all && len(c.args) > 0:
@@ -230,7 +192,7 @@ func (c *jobsCall) act(action *jobAction) error {
 			return err
 		}
 		var job overflow.Job
-		text, err := askJobs(c.address, http.MethodPost, uri+"/"+action.name, &job)
+		text, err := c.ask(http.MethodPost, uri+"/"+action.Name, &job)
 		switch {
 		case err == nil && c.json:
 			_, err = c.out.Write(text)
@@ -246,20 +208,20 @@ func (c *jobsCall) act(action *jobAction) error {
 		}
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("%d of %d jobs could not be %s", len(failed), len(c.args), action.done)
+		return fmt.Errorf("%d of %d jobs could not be %s", len(failed), len(c.args), action.Done)
 	}
 	return nil
 }
 
 // actOnAll does something with all jobs that match.
-func (c *jobsCall) actOnAll(action *jobAction, filters url.Values) error {
-	var sum JobBatch
-	filters.Set("limit", strconv.Itoa(longestPage))
+func (c *call) actOnAll(action *gateway.JobAction, filters url.Values) error {
+	var sum gateway.JobBatch
+	filters.Set("limit", strconv.Itoa(gateway.MaxPageSize))
 	for {
-		var batch JobBatch
-		if _, err := askJobs(c.address, http.MethodPost, "/runestone/jobs/"+action.name+"?"+filters.Encode(), &batch); err != nil {
+		var batch gateway.JobBatch
+		if _, err := c.ask(http.MethodPost, "/runestone/jobs/"+action.Name+"?"+filters.Encode(), &batch); err != nil {
 			if sum.Changed > 0 {
-				return fmt.Errorf("%s jobs were %s, and then: %w", count(sum.Changed), action.done, err)
+				return fmt.Errorf("%s jobs were %s, and then: %w", count(sum.Changed), action.Done, err)
 			}
 			return err
 		}
@@ -273,9 +235,9 @@ func (c *jobsCall) actOnAll(action *jobAction, filters url.Values) error {
 	if c.json {
 		return c.printJSON(sum)
 	}
-	text := count(sum.Changed) + " jobs were " + action.done
+	text := count(sum.Changed) + " jobs were " + action.Done
 	if sum.Changed == 1 {
-		text = "1 job was " + action.done
+		text = "1 job was " + action.Done
 	}
 	if sum.Skipped > 0 {
 		text += "; " + count(sum.Skipped) + " had moved on meanwhile"
@@ -284,18 +246,18 @@ func (c *jobsCall) actOnAll(action *jobAction, filters url.Values) error {
 	return err
 }
 
-func (c *jobsCall) pause() error {
+func (c *call) pause() error {
 	return c.setPaused("pause", "paused: no further requests are taken from the queue (%s still running)\n", overflow.Executing)
 }
 
-func (c *jobsCall) resume() error {
+func (c *call) resume() error {
 	return c.setPaused("resume", "resumed: requests are taken from the queue again (%s available)\n", overflow.Available)
 }
 
 // setPaused pauses or resumes and prints a text with the number of requests in a state.
-func (c *jobsCall) setPaused(verb, format string, state overflow.State) error {
-	var q QueueStatus
-	text, err := askJobs(c.address, http.MethodPost, "/runestone/queue/"+verb, &q)
+func (c *call) setPaused(verb, format string, state overflow.State) error {
+	var q gateway.QueueStatus
+	text, err := c.ask(http.MethodPost, "/runestone/queue/"+verb, &q)
 	if err != nil {
 		return err
 	}
@@ -307,7 +269,7 @@ func (c *jobsCall) setPaused(verb, format string, state overflow.State) error {
 	return err
 }
 
-func (c *jobsCall) printJSON(v any) error {
+func (c *call) printJSON(v any) error {
 	return json.NewEncoder(c.out).Encode(v)
 }
 

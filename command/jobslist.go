@@ -1,4 +1,4 @@
-package gateway
+package command
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/mattn/go-runewidth"
 
+	"github.com/runestone-gateway/runestone/gateway"
 	"github.com/runestone-gateway/runestone/overflow"
 )
 
@@ -21,8 +22,8 @@ const (
 	noteWidth  = 72
 )
 
-// print writes the jobs as a table.
-func (l *JobList) print(w io.Writer, now time.Time) error {
+// printJobs writes jobs as a table.
+func printJobs(w io.Writer, l *gateway.JobList, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "ID\tKIND\tSTATE\tMODEL\tPRIORITY\tATTEMPT\tAGE\tNOTE\n")
 	for _, job := range l.Jobs {
@@ -134,34 +135,6 @@ func runsWords(job *overflow.Job) string {
 		text += fmt.Sprintf("; the last %d found nobody to take it", job.Snoozes)
 	}
 	return text
-}
-
-// words is the queue in a line.
-func (s *OverflowStatus) words() string {
-	if s.Error != "" {
-		return printable(s.Error)
-	}
-	var parts []string
-	for _, kind := range overflow.Kinds {
-		var counts []string
-		for _, state := range overflow.States {
-			if n := s.Jobs[kind][state]; n > 0 {
-				counts = append(counts, fmt.Sprintf("%s %s", count(n), state))
-			}
-		}
-		if len(counts) == 0 {
-			continue
-		}
-		text := strings.Join(counts, ", ")
-		if kind == overflow.Callback {
-			text = "callbacks: " + text
-		}
-		parts = append(parts, text)
-	}
-	if s.Paused {
-		parts = append(parts, "paused")
-	}
-	return cmp.Or(strings.Join(parts, "; "), "empty")
 }
 
 // ago returns how long before now a moment was.

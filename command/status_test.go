@@ -1,11 +1,13 @@
-package gateway
+package command
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/runestone-gateway/runestone/breaker"
+	"github.com/runestone-gateway/runestone/gateway"
 )
 
 func TestStatusTables(t *testing.T) {
@@ -111,15 +113,15 @@ func printed(t *testing.T, answer string) string {
 // What the endpoint writes is what the command reads.
 func TestStatusIsReadAsWritten(t *testing.T) {
 	t.Parallel()
-	text, err := json.Marshal(Status{
-		Providers: []ProviderStatus{{Name: "up", Credentials: []credentialStatus{
+	text, err := json.Marshal(gateway.Status{
+		Providers: []gateway.ProviderStatus{{Name: "up", Credentials: []gateway.CredentialStatus{
 			{Name: "key 1", State: "paused", For: 13, Models: []string{"m"}},
 		}}},
-		Targets: []TargetStatus{{
+		Targets: []gateway.TargetStatus{{
 			Provider: "up", Model: "m", InFlight: 1, Limit: 2, Waiting: 3, FirstToken: 0.25, Whole: 4.5,
-			Breaker: BreakerStatus{State: breaker.Open, OpenFor: 6, PausedFor: 7, Calls: 9, Failures: 8},
+			Breaker: gateway.BreakerStatus{State: breaker.Open, OpenFor: 6, PausedFor: 7, Calls: 9, Failures: 8},
 		}},
-		Models: []string{"chat"}, Line: LineStatus{Waiting: 10, Length: 11}, OpenRequests: 12,
+		Models: []string{"chat"}, Line: gateway.LineStatus{Waiting: 10, Length: 11}, OpenRequests: 12,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -158,6 +160,23 @@ func TestProviderWideTargetIsShownWhenItHasSeenCalls(t *testing.T) {
 		got := printed(t, `{"targets":[{"provider":"up","model":"",`+field+`}]}`)
 		if strings.Contains(got, "\nup/*  ") != shown {
 			t.Errorf("%s: the row is shown: %t, want %t\n%s", field, !shown, shown, got)
+		}
+	}
+}
+
+func TestOverflowInTheStatus(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[string]string{
+		`{}`:              "empty",
+		`{"paused":true}`: "paused",
+		`{"jobs":{"request":{"available":0,"executing":0},"callback":{}}}`:                          "empty",
+		`{"jobs":{"request":{"discarded":3,"executing":20,"available":12345,"waiting":0}}}`:         "12,345 available, 20 executing, 3 discarded",
+		`{"paused":true,"jobs":{"request":{"waiting":2},"callback":{"scheduled":1,"completed":4}}}`: "2 waiting; callbacks: 1 scheduled, 4 completed; paused",
+		`{"error":"the queue cannot be reached: \u001b[2J","paused":true}`:                          "the queue cannot be reached: ?[2J",
+	} {
+		got := printed(t, fmt.Sprintf(`{"models":[],"overflow":%s}`, status))
+		if !strings.Contains(got, "\nOverflow       "+want+"\nModels         -\n") {
+			t.Errorf("%s: got\n%s\nwant %q", status, got, want)
 		}
 	}
 }

@@ -1,8 +1,7 @@
-package gateway
+package command
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"os/signal"
@@ -10,11 +9,12 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/gdamore/tcell/v3"
 	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/cupwriter"
+
+	"github.com/runestone-gateway/runestone/gateway"
 )
 
 var topHelp = `
@@ -45,23 +45,12 @@ func newTopCommand() *cobra.Command {
 		Long:  topHelp,
 		Args:  cobra.NoArgs,
 	}
-	cmd.Flags().StringP("address", "", "", "Address of the administration API listener (if --config is not used)")
-	cmd.Flags().StringP("config", "c", "", "Configuration file (if --address is not used)")
-	cmd.Flags().StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return caddycmd.WrapCommandFuncForCobra(func(flags caddycmd.Flags) (int, error) {
-			address, err := caddycmd.DetermineAdminAPIAddress(flags.String("address"), nil, flags.String("config"), flags.String("adapter"))
-			if err != nil {
-				return caddy.ExitCodeFailedStartup, fmt.Errorf("finding the admin endpoint's address: %w", err)
-			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-			defer stop()
-			if err := runTop(ctx, address, cmd.OutOrStdout()); err != nil {
-				return caddy.ExitCodeFailedStartup, err
-			}
-			return caddy.ExitCodeSuccess, nil
-		})(cmd, args)
-	}
+	addressFlags(cmd)
+	cmd.RunE = onAdmin(func(c *call) error {
+		ctx, stop := signal.NotifyContext(c.ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		defer stop()
+		return runTop(ctx, c.address, c.out)
+	})
 	return cmd
 }
 
@@ -95,7 +84,7 @@ type top struct {
 // poll asks the gateway what it does.
 func (t *top) poll() (*topSample, error) {
 	var s topSample
-	if _, err := askJobs(t.address, http.MethodGet, "/runestone/status", &s.status); err != nil {
+	if _, err := askJSON(t.address, http.MethodGet, "/runestone/status", nil, &s.status); err != nil {
 		return nil, err
 	}
 	text, err := askAdmin(t.address, http.MethodGet, "/metrics", nil)
@@ -107,8 +96,8 @@ func (t *top) poll() (*topSample, error) {
 		return nil, err
 	}
 	if s.status.Overflow != nil && s.status.Overflow.Error == "" {
-		var q QueueStatus
-		if _, err := askJobs(t.address, http.MethodGet, "/runestone/queue", &q); err == nil { // else its age is not known
+		var q gateway.QueueStatus
+		if _, err := askJSON(t.address, http.MethodGet, "/runestone/queue", nil, &q); err == nil { // else its age is not known
 			s.queue = &q
 		}
 	}

@@ -1,4 +1,4 @@
-package gateway
+package command
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/runestone-gateway/runestone/breaker"
+	"github.com/runestone-gateway/runestone/gateway"
 )
 
 // topWindow is how much of the past the rates of runestone top are of.
@@ -16,7 +17,7 @@ type topSample struct {
 	at     time.Time
 	status statusReport
 	counts *topCounts
-	queue  *QueueStatus // nil unless there is one
+	queue  *gateway.QueueStatus // nil unless there is one
 }
 
 // topView is what runestone top shows, and the place in it where its user is.
@@ -43,7 +44,7 @@ func (v *topView) observe(s *topSample) {
 	for len(v.seen) > 2 && s.at.Sub(v.seen[1].at) >= topWindow {
 		v.seen = v.seen[1:]
 	}
-	if !slices.ContainsFunc(s.status.Providers, func(p ProviderStatus) bool { return p.Name == v.selected }) {
+	if !slices.ContainsFunc(s.status.Providers, func(p gateway.ProviderStatus) bool { return p.Name == v.selected }) {
 		v.selected, v.skipped = "", 0
 		if len(s.status.Providers) > 0 {
 			v.selected = s.status.Providers[0].Name
@@ -111,7 +112,7 @@ func (v *topView) move(by int) {
 	if len(providers) == 0 {
 		return
 	}
-	i := slices.IndexFunc(providers, func(p ProviderStatus) bool { return p.Name == v.selected })
+	i := slices.IndexFunc(providers, func(p gateway.ProviderStatus) bool { return p.Name == v.selected })
 	v.selected, v.skipped = providers[(i+by+len(providers))%len(providers)].Name, 0
 }
 
@@ -127,7 +128,7 @@ func (v *topView) targets(provider string) (targets []*targetReport) {
 }
 
 // providerState is what the breakers and the keys of a provider come to.
-func (v *topView) providerState(p *ProviderStatus) topSpan {
+func (v *topView) providerState(p *gateway.ProviderStatus) topSpan {
 	targets := v.targets(p.Name)
 	var open, probing int
 	for _, t := range targets {
@@ -138,7 +139,7 @@ func (v *topView) providerState(p *ProviderStatus) topSpan {
 			probing++
 		}
 	}
-	usable := len(p.Credentials) == 0 || slices.ContainsFunc(p.Credentials, func(c credentialStatus) bool { return c.State == "ok" })
+	usable := len(p.Credentials) == 0 || slices.ContainsFunc(p.Credentials, func(c gateway.CredentialStatus) bool { return c.State == "ok" })
 	switch {
 	case open > 0 && open == len(targets):
 		return topSpan{"open", toneBad}
