@@ -142,7 +142,7 @@ func anthropicCitation(value []byte) (c citation, ok bool) {
 }
 
 // characters returns how many characters JSON text without its quotes stands for.
-func characters(text []byte) int { return utf8.RuneCount(unquoted(quote(text))) }
+func characters(text []byte) int { return utf8.RuneCount(unescaped(text)) }
 
 // grounding is what Gemini's search of the web has found, and what of the text it supports.
 type grounding struct {

@@ -138,6 +138,11 @@ func UpstreamError(status int, body []byte) *Error {
 	if e == nil || e.Message == "" {
 		e = &Error{Message: "The provider answered with status " + strconv.Itoa(status) + "."}
 	}
+	return e.withStatus(status)
+}
+
+// withStatus gives an error a provider's status, and OpenAI's type and code for it.
+func (e *Error) withStatus(status int) *Error {
 	e.Type, e.Code = openAIType(status, e.Code)
 	if e.Status = status; status == statusOverloaded {
 		e.Status = http.StatusServiceUnavailable
@@ -154,11 +159,7 @@ func (e *Error) inAnswer(status int) *Error {
 	if strings.TrimSpace(e.Message) == "" {
 		e.Message = "The provider reported an error."
 	}
-	e.Type, e.Code = openAIType(status, e.Code)
-	if e.Status = status; status == statusOverloaded {
-		e.Status = http.StatusServiceUnavailable
-	}
-	return e
+	return e.withStatus(status)
 }
 
 // openAIType returns the type and code of error that OpenAI has for a status. A code that is more

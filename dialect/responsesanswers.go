@@ -22,8 +22,9 @@ type responsesAnswers struct {
 	texts bool               // one has begun
 	early []citation         // that wait for one
 
-	sources []citation // that are told beside the answer
-	begun   bool
+	results, citations []byte // the sources beside the answer, as they were told last; see readSources
+
+	begun bool
 }
 
 func newResponsesAnswers(model string, echo *responsesEcho, kinds map[string]*responsesTool) *responsesAnswers {
@@ -227,7 +228,7 @@ func (a *responsesAnswers) delta(dst []byte, c *ChatChoice) ([]byte, error) {
 // takeSources keeps the sources that an event tells, which each does again.
 func (a *responsesAnswers) takeSources() {
 	if a.in.SearchResults != nil || a.in.Citations != nil {
-		a.sources = readSources(a.in.SearchResults, a.in.Citations)
+		a.results, a.citations = append(a.results[:0], a.in.SearchResults...), append(a.citations[:0], a.in.Citations...)
 	}
 }
 

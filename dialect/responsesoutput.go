@@ -220,11 +220,11 @@ func (a *responsesAnswers) noteIn(dst []byte, item *responsesOutput, part *respo
 // noteSources adds the citations of sources that are told beside a text which ends, unless it has annotations that do.
 func (a *responsesAnswers) noteSources(dst []byte, item *responsesOutput) []byte {
 	part := item.lastText()
-	if part == nil || len(part.notes) > 0 || len(a.sources) == 0 {
+	if part == nil || len(part.notes) > 0 || len(a.results)+len(a.citations) == 0 {
 		return dst
 	}
-	all := sourced(string(unquoted(quote(part.text))), a.sources)
-	a.sources = nil
+	all := sourced(string(unescaped(part.text)), readSources(a.results, a.citations))
+	a.results, a.citations = nil, nil
 	for i := range all {
 		dst = a.noteIn(dst, item, part, &all[i])
 	}
@@ -313,7 +313,7 @@ func (a *responsesAnswers) tellCall(dst []byte, item *responsesOutput) ([]byte, 
 	held := item.text
 	item.text = nil
 	if item.custom() {
-		held = item.input.add(string(unquoted(quote(held))))
+		held = item.input.add(string(unescaped(held)))
 	}
 	return a.addArguments(dst, item, held), nil
 }

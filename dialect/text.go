@@ -67,17 +67,21 @@ func unquoted(value []byte) []byte {
 	if len(value) < 2 || value[0] != '"' {
 		return nil
 	}
-	value = value[1 : len(value)-1]
-	i := bytes.IndexByte(value, '\\')
+	return unescaped(value[1 : len(value)-1])
+}
+
+// unescaped is unquoted for what is between the quotes.
+func unescaped(text []byte) []byte {
+	i := bytes.IndexByte(text, '\\')
 	if i < 0 {
-		return value
+		return text
 	}
-	out := make([]byte, 0, len(value))
-	for ; i >= 0; i = bytes.IndexByte(value, '\\') {
-		out = append(out, value[:i]...)
-		out, value = appendUnescaped(out, value[i:])
+	out := make([]byte, 0, len(text))
+	for ; i >= 0; i = bytes.IndexByte(text, '\\') {
+		out = append(out, text[:i]...)
+		out, text = appendUnescaped(out, text[i:])
 	}
-	return append(out, value...)
+	return append(out, text...)
 }
 
 var escapes = [256]byte{'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', '"': '"', '\\': '\\', '/': '/'}

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,25 +44,9 @@ func logged(up *upstream, file string) setup {
 }
 
 // readLog waits until the access log has n lines and returns them.
-func readLog(t *testing.T, file string, n int) (lines []accessLine) {
+func readLog(t *testing.T, file string, n int) []accessLine {
 	t.Helper()
-	var text string
-	eventuallyOr(t, func() bool {
-		b, _ := os.ReadFile(file)
-		text = string(b)
-		return strings.Count(text, "\n") >= n
-	}, func() string { return fmt.Sprintf("the log has not come to %d lines: %s", n, text) })
-	for l := range strings.Lines(text) {
-		var line accessLine
-		if err := json.Unmarshal([]byte(l), &line); err != nil {
-			t.Fatalf("%v: %s", err, l)
-		}
-		lines = append(lines, line)
-	}
-	if len(lines) != n {
-		t.Fatalf("%d lines for %d requests:\n%s", len(lines), n, text)
-	}
-	return lines
+	return readLines[accessLine](t, file, n)
 }
 
 // TestAccessLog is one line a request, with what it cost.

@@ -55,7 +55,7 @@ func readLines[T any](t *testing.T, file string, n int) (lines []T) {
 		text = string(b)
 		return strings.Count(text, "\n") >= n
 	}, func() string {
-		return fmt.Sprintf("%s has %d lines, want %d", filepath.Base(file), strings.Count(text, "\n"), n)
+		return fmt.Sprintf("%s has not come to %d lines: %s", filepath.Base(file), n, text)
 	})
 	for l := range strings.Lines(text) {
 		var line T
@@ -65,7 +65,7 @@ func readLines[T any](t *testing.T, file string, n int) (lines []T) {
 		lines = append(lines, line)
 	}
 	if len(lines) != n {
-		t.Errorf("%s has %d lines, want %d", filepath.Base(file), len(lines), n)
+		t.Fatalf("%s has %d lines, want %d:\n%s", filepath.Base(file), len(lines), n, text)
 	}
 	return lines
 }

@@ -72,20 +72,30 @@ func (l *line) wait(ctx context.Context, w *waiter, length int, limit time.Durat
 	if !l.join(w, length) {
 		return pass{}, errLineFull
 	}
-	start := clock()
-	telemetry.LineEnter.Emit(telemetry.LineEntered{Model: w.model})
-	_, span := telemetry.StartSpan(ctx, "line", trace.SpanKindInternal, semconv.GenAIRequestModel(w.model))
-	p, err := w.stand(ctx, limit, beat)
-	if err != nil && !l.leave(w) {
-		p, err = <-w.pass, nil // it came at the last moment
-		if ctx.Err() != nil {
-			p.giveBack()
-			err = context.Cause(ctx)
+	var p pass
+	err := observeWait(ctx, w.model, func() (err error) {
+		p, err = w.stand(ctx, limit, beat)
+		if err != nil && !l.leave(w) {
+			p, err = <-w.pass, nil // it came at the last moment
+			if ctx.Err() != nil {
+				p.giveBack()
+				err = context.Cause(ctx)
+			}
 		}
-	}
-	span.End(lineOutcome(err))
-	telemetry.LineLeave.Emit(telemetry.LineLeft{Duration: clock() - start, Model: w.model, Outcome: lineOutcome(err)})
+		return err
+	})
 	return p, err
+}
+
+// observeWait has a request stand in line, and tells of it by events and a span.
+func observeWait(ctx context.Context, model string, stand func() error) error {
+	start := clock()
+	telemetry.LineEnter.Emit(telemetry.LineEntered{Model: model})
+	_, span := telemetry.StartSpan(ctx, "line", trace.SpanKindInternal, semconv.GenAIRequestModel(model))
+	err := stand()
+	span.End(lineOutcome(err))
+	telemetry.LineLeave.Emit(telemetry.LineLeft{Duration: clock() - start, Model: model, Outcome: lineOutcome(err)})
+	return err
 }
 
 // pause is wait for a request that waits for a time rather than for a target: for its limit to have room. It
@@ -95,16 +105,13 @@ func (l *line) pause(ctx context.Context, model string, length int, d time.Durat
 		return errLineFull
 	}
 	defer l.extend(-1, length)
-	start := clock()
-	telemetry.LineEnter.Emit(telemetry.LineEntered{Model: model})
-	_, span := telemetry.StartSpan(ctx, "line", trace.SpanKindInternal, semconv.GenAIRequestModel(model))
-	_, err := new(waiter).stand(ctx, d, beat)
-	if errors.Is(err, errLineTimeout) {
-		err = nil // as it was to be
-	}
-	span.End(lineOutcome(err))
-	telemetry.LineLeave.Emit(telemetry.LineLeft{Duration: clock() - start, Model: model, Outcome: lineOutcome(err)})
-	return err
+	return observeWait(ctx, model, func() error {
+		_, err := new(waiter).stand(ctx, d, beat)
+		if errors.Is(err, errLineTimeout) {
+			return nil // as it was to be
+		}
+		return err
+	})
 }
 
 // extend changes how many are in line, and reports false if there is no room for more.

@@ -48,8 +48,8 @@ func (s *streamWriter) send(p []byte) error {
 	if _, err := s.w.Write(p); err != nil {
 		return err
 	}
-	if s.below != nil && s.below.open && s.below.passed()-before == int64(len(p)) {
-		return nil // nobody has kept a part of it
+	if n := s.below.passed() - before; n > 0 && n == int64(len(p)) {
+		return nil // nobody has kept a part of it, and nothing is left to be flushed
 	}
 	return s.c.Flush()
 }
@@ -76,7 +76,6 @@ type shortcut struct {
 	wrapper *caddyhttp.ResponseWriterWrapper
 	ctrl    *http.ResponseController
 
-	r       *http.Request
 	conn    net.Conn
 	chunks  *h1.ChunkWriter
 	timeout time.Duration
@@ -102,7 +101,7 @@ func newShortcut(r *http.Request) *shortcut {
 	}
 	s := &shortcut{
 		ResponseWriter: idle.ResponseWriter, idle: idle, wrapper: idle.ResponseWriterWrapper, ctrl: idle.Ctrl,
-		r: r, conn: conn, timeout: idle.Deadline.Timeout,
+		conn: conn, timeout: idle.Deadline.Timeout,
 	}
 	idle.ResponseWriterWrapper, idle.Ctrl = &caddyhttp.ResponseWriterWrapper{ResponseWriter: s}, http.NewResponseController(s)
 	return s
