@@ -39,7 +39,8 @@ func (gen *generations) terminate(t *testing.T) time.Time {
 	began := time.Now()
 	gen.g.terminate()
 	eventually(t, patience, "the log does not tell of the shutdown", func() bool {
-		return strings.Contains(gen.g.stderr.String(), "shutting down")
+		_, exit, _ := strings.Cut(gen.g.stderr.String(), "shutting down apps") // a reload has shut servers down as well
+		return strings.Contains(exit, "servers shutting down")
 	})
 	return began
 }

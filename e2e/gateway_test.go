@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -184,8 +186,22 @@ func (g *gateway) reload(s setup) {
 	if err != nil || status != http.StatusOK {
 		g.t.Fatalf("reload: status %d, error %v: %s\n%s", status, err, body, g.stderr.String())
 	}
-	// Caddy closes idle connections about now. A POST that meets that fails, and Go does not send it again.
+	// Caddy closes idle connections about now, and its old sockets, dropping what waits there to be accepted. A POST that
+	// meets either fails, and Go does not send it again.
+	eventually(g.t, patience, "the old sockets are open still", func() bool { return sockets(g.site) <= 1 && sockets(g.admin) <= 1 })
 	g.shared().CloseIdleConnections()
+}
+
+// sockets returns how many listen on the port of an address, 0 where nothing tells.
+func sockets(address string) (n int) {
+	_, port, _ := net.SplitHostPort(address)
+	number, _ := strconv.Atoi(port)
+	listens := regexp.MustCompile(fmt.Sprintf(`(?m)^ *\d+: [0-9A-F]+:%04X [0-9A-F]+:0000 0A `, number))
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, _ := os.ReadFile(file) // Linux has it
+		n += len(listens.FindAll(text, -1))
+	}
+	return n
 }
 
 // adminGet returns what the admin endpoint answers.

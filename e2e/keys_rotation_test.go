@@ -177,6 +177,7 @@ func (g *gateway) insist(t testing.TB, path, body, header string) answer {
 			t.Errorf("POST %s: %v", path, err)
 			return answer{Response: new(http.Response)}
 		}
+		<-time.After(100 * time.Millisecond) // SDKs wait longer; without, the next idle connection is closed as well
 	}
 }
 
