@@ -63,9 +63,10 @@ caddy: check-manifest ## Build bin/caddy with xcaddy from xcaddy.json, for use
 		XCADDY_GO_BUILD_FLAGS="-trimpath -tags=nobadger,nomysql,nopgx -ldflags='-w -s $(VERSION_FLAG)'" \
 		xargs -0 $(XCADDY) build --output bin/caddy
 
+# One package after another, since some tests measure; with the race detector none does.
 .PHONY: test
 test: redis promtool ## Run every test, end-to-end tests included, and say what was skipped; RACE=1 for the race detector
-	go run ./.ci/testreport $(if $(RACE),-race) ./... ./.ci/testreport
+	go run ./.ci/testreport $(if $(RACE),-race,-p 1) ./... ./.ci/testreport
 
 .PHONY: redis
 redis: # The server that the tests of the Redis queue start; without one they are skipped
