@@ -114,7 +114,7 @@ func freePort(t testing.TB) int {
 		ports.given = map[int]bool{}
 	}
 	for range 200 {
-		port := 18000 + rand.IntN(14000)
+		port := 18000 + rand.IntN(9000) // above are those of Redis servers, which a test may end and start again
 		if ports.given[port] {
 			continue
 		}

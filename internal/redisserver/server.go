@@ -91,7 +91,7 @@ func find() (path string, ok bool) {
 // so that none of these takes it while a server is being started again.
 func freePort(tb testing.TB) int {
 	for range 100 {
-		port := 20000 + rand.IntN(12000)
+		port := 27000 + rand.IntN(5000)
 		l, err := net.Listen("tcp", address(port))
 		if err == nil {
 			_ = l.Close()
