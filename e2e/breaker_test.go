@@ -22,7 +22,7 @@ func TestBreaker(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t)
 	with := func(more string) setup {
-		return serving(up, quick, "breaker {\nfailures 3\nopen_for 2s\nhalf_open 1\n}", "line {\nwait 500ms\n}", more)
+		return serving(up, quick, "breaker {\nfailures 3\nopen_for 6s\nhalf_open 1\n}", "line {\nwait 500ms\n}", more)
 	}
 	g := start(t, with(""))
 	const target = "up/gpt-upstream"
