@@ -129,10 +129,54 @@ func TestFlappingProvider(t *testing.T) {
 			t.Logf("%d requests, %d failed, %d upstream calls, %d of them to the flapping provider",
 				c.requests.Load(), c.failed.Load(), upstreams, ups[0].requests())
 			wantBudget(t, &c, upstreams, time.Since(began))
+			if told := int(c.attempts.Load()); upstreams > told {
+				t.Errorf("the upstreams saw %d calls, and the clients were told of %d", upstreams, told)
+			}
 			if extra := upstreams - int(c.requests.Load()); extra == 0 {
 				t.Error("nothing was asked again: the provider did not flap")
 			}
 		})
+	}
+}
+
+// TestProviderThatDropsAllItHas: of all requests that wait for its answers, none is lost when there
+// is another provider and there was some traffic before, whose share was saved up.
+func TestProviderThatDropsAllItHas(t *testing.T) {
+	t.Parallel()
+	const before, waiting = 1000, 250
+	first, second := newUpstream(t), newUpstream(t)
+	g := start(t, learning(twoTargets(first.URL(), second.URL())))
+	first.on("gpt-first", hello)
+	client, want := crowd(t, 16), chatJSON("smart", "Hello")
+	var c calls
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for range before / 16 {
+				c.one(t, client, g, chatBody("smart", ""), want)
+			}
+		})
+	}
+	all.Wait()
+
+	down := make(chan struct{})
+	route := first.on("gpt-first", func(x *exchange) {
+		<-down
+		x.reset()
+	})
+	second.on("gpt-second", hello)
+	var dropped [waiting]*pending
+	for i := range dropped {
+		dropped[i] = g.begin(t, chatBody("smart", ""))
+	}
+	for range dropped {
+		route.next(t)
+	}
+	close(down)
+	for _, p := range dropped {
+		if a := p.wait(); a.StatusCode != http.StatusOK || a.Body != want {
+			t.Fatalf("status %d, error %v: %s", a.StatusCode, a.Err, a.Body)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 )
@@ -33,20 +35,34 @@ func TestBudget(t *testing.T) {
 		b := full(0.2)
 		taken(b, 1000)
 		for range 50 {
-			b.first()
+			b.first(clock())
 		}
 		if n := taken(b, 1000); n != 10 {
 			t.Errorf("it had %d calls", n)
 		}
 	})
-	t.Run("it saves no more than the reserve", func(t *testing.T) {
+	t.Run("it saves the reserve and the share of a minute", func(t *testing.T) {
 		t.Parallel()
-		b := full(0.2)
-		for range 1000 {
-			b.first()
-		}
-		if n := taken(b, 1000); n != 100 {
-			t.Errorf("it had %d calls", n)
+		const minute = time.Minute
+		for name, c := range map[string]struct {
+			first map[time.Duration]int
+			want  int
+		}{
+			"of this one":              {map[time.Duration]int{0: 1000}, 300},
+			"of the one before":        {map[time.Duration]int{0: 1000, minute: 500}, 300},
+			"of the larger of the two": {map[time.Duration]int{0: 500, minute: 1000}, 300},
+			"of none that is over":     {map[time.Duration]int{0: 5000, minute: 1000, 2 * minute: 5}, 300},
+			"of none after a pause":    {map[time.Duration]int{0: 5000, 2 * minute: 5}, 101},
+		} {
+			b := full(0.2)
+			for _, at := range slices.Sorted(maps.Keys(c.first)) {
+				for range c.first[at] {
+					b.first(at)
+				}
+			}
+			if n := taken(b, 10_000); n != c.want {
+				t.Errorf("%s: it had %d calls, want %d", name, n, c.want)
+			}
 		}
 	})
 	t.Run("it is filled by time", func(t *testing.T) {

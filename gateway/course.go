@@ -255,7 +255,7 @@ func (c *course) begin(p pass) *attempt {
 	defer c.mu.Unlock()
 	if c.attempts == 0 {
 		c.start = clock()
-		c.app.budget.first()
+		c.app.budget.first(c.start)
 	}
 	c.attempts++
 	c.calls++

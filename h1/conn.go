@@ -21,9 +21,6 @@ const (
 	// maxJoined is the size in bytes up to which head and body are copied
 	// together to be sent by one plain write.
 	maxJoined = 8 << 10
-	// trusted is how long a connection may have been idle and still be used
-	// without asking the kernel whether the server has closed it.
-	trusted = time.Second
 )
 
 var errHeadTooLong = errors.New("the head of the provider's answer is too long")
@@ -76,7 +73,7 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // usable reports whether an idle connection can take a request.
 func (c *conn) usable() bool {
-	return time.Since(c.idleSince) < trusted || c.raw == nil || quiet(c.raw)
+	return c.raw == nil || quiet(c.raw)
 }
 
 // abort makes a pending read or write fail.

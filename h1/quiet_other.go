@@ -5,5 +5,5 @@ package h1
 import "syscall"
 
 // quiet cannot tell here. A connection that the server has closed is found
-// out by the request, which is then repeated on a new one.
+// out by the request, which fails.
 func quiet(syscall.RawConn) bool { return true }

@@ -45,8 +45,7 @@ const (
 // Buffered is a request body in memory.
 type Buffered interface {
 	io.ReadCloser
-	// Buffers returns the whole body. It is asked for again when the request is
-	// repeated on another connection, so it must not have been consumed.
+	// Buffers returns the whole body.
 	Buffers() net.Buffers
 }
 
@@ -61,19 +60,15 @@ func Serves(req *http.Request) bool {
 
 // RoundTrip sends req and returns the answer once its head has arrived. Cancelling
 // the request's context ends it, the reading of the answer's body included, with the context's cause.
-// A request that meets a connection which the server has just closed is repeated once
-// on a new one, provided that nothing of an answer has arrived (RFC 9110, section 9.2.2,
-// leaves that to the client's knowledge: an idle connection closed by the server took no request).
+// No request is sent twice: nobody but the caller knows whether it may be (RFC 9110, section 9.2.2). An
+// idle connection that the server has closed is not used.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		defer func() { _ = req.Body.Close() }()
 	}
 	addr := address(req)
 	if c := t.takeIdle(addr); c != nil {
-		resp, err := c.roundTrip(req)
-		if err == nil || c.answered || !closedByPeer(err) || req.Context().Err() != nil {
-			return resp, err
-		}
+		return c.roundTrip(req)
 	}
 	c, err := t.dial(req.Context(), addr)
 	if err != nil {

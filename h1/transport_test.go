@@ -204,7 +204,7 @@ func TestConnectionIsNotUsedAgain(t *testing.T) {
 	}
 }
 
-func TestRequestIsRepeatedWhenTheIdleConnectionWasClosed(t *testing.T) {
+func TestIdleConnectionThatTheServerHasClosedIsNotUsed(t *testing.T) {
 	t.Parallel()
 	closed := make(chan struct{})
 	target := raw(t, func(n int, c net.Conn, br *bufio.Reader) {
@@ -227,19 +227,33 @@ func TestRequestIsRepeatedWhenTheIdleConnectionWasClosed(t *testing.T) {
 	}
 }
 
-func TestRequestIsNotRepeatedOnAFreshConnection(t *testing.T) {
+func TestRequestIsSentOnce(t *testing.T) {
 	t.Parallel()
-	var conns atomic.Int32
-	target := raw(t, func(_ int, c net.Conn, br *bufio.Reader) {
-		conns.Add(1)
-		answer(c, br, "")
-	})
-	req, body := request(t, t.Context(), "POST", target, "body")
-	if _, err := new(h1.Transport).RoundTrip(req); !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		t.Errorf("got %v", err)
-	}
-	if conns.Load() != 1 || body.closed.Load() != 1 {
-		t.Errorf("%d connections, body closed %d times", conns.Load(), body.closed.Load())
+	for name, served := range map[string]int32{"on a fresh connection": 0, "on one that was used before": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int32
+			target := raw(t, func(_ int, c net.Conn, br *bufio.Reader) {
+				for range served {
+					requests.Add(1)
+					answer(c, br, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				}
+				requests.Add(1)
+				answer(c, br, "") // takes the request, and hangs up
+			})
+			tr := &h1.Transport{}
+			for range served {
+				req, _ := request(t, t.Context(), "POST", target, "body")
+				roundTrip(t, tr, req)
+			}
+			req, body := request(t, t.Context(), "POST", target, "body")
+			if _, err := tr.RoundTrip(req); !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+				t.Errorf("got %v", err)
+			}
+			if n := requests.Load(); n != served+1 || body.closed.Load() != 1 {
+				t.Errorf("%d requests, body closed %d times", n, body.closed.Load())
+			}
+		})
 	}
 }
 
