@@ -16,10 +16,18 @@ type parseFunc func(d *caddyfile.Dispenser) error
 // option is what a block knows about one of its options.
 type option struct {
 	parse  parseFunc
-	repeat bool // may stand there more than once
+	repeat bool   // may stand there more than once
+	off    string // what turns it off, since the word off behind it does not; "" if nothing does
 }
 
 func once(parse parseFunc) option { return option{parse: parse} }
+
+// but returns the option with what turns it off.
+func (o option) but(off string) option {
+	o.off = off
+	return o
+}
+
 func many(parse parseFunc) option { return option{parse: parse, repeat: true} }
 
 // block is a list of options in braces, one a line.
@@ -36,7 +44,10 @@ func (b block) parse(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
 		if !startsLine(d) {
-			return d.Errf("unexpected '%s' on the line of %s", name, previous)
+			if off := b.options[previous].off; name == "off" && off != "" {
+				return d.Errf("unexpected 'off' on the line of %s: to turn it off, write %s", previous, off)
+			}
+			return d.Errf("unexpected '%s' on the line of %s: remove it, or write it on a line of its own", name, previous)
 		}
 		previous = name
 		opt, known := b.options[name]

@@ -46,16 +46,17 @@ func (p *parser) key(d *caddyfile.Dispenser) error {
 			return d.Errf("the key '%s' is there twice; put both secrets into one, or give one another name", k.Name)
 		}
 	}
+	path := fmt.Sprintf("keys.keys[%d]", len(c.Keys))
 	c.Keys = append(c.Keys, k)
 	return block{name: "key", options: map[string]option{
-		"secret":        many(keySecret(&k.Secrets, false)),
-		"secret_sha256": many(keySecret(&k.Secrets, true)),
-		"models":        once(words(&k.Models, "models that the key may ask for, such as smart fast gpt-*")),
-		"routes":        once(words(&k.Routes, "kinds of calls that the key may make, such as chat embeddings")),
-		"priority":      once(wholeFrom0(&k.Priority, "a whole number from 0, which is served first, to 3")),
-		"metadata":      many(metadata(&k.Metadata)),
-		"limits":        once(limits(&k.Limits)),
-		"model_limits":  many(modelLimits(&k.ModelLimits)),
+		"secret":        many(p.keySecret(path, k, false)),
+		"secret_sha256": many(p.keySecret(path, k, true)),
+		"models":        once(p.at(path+".models", words(&k.Models, "models that the key may ask for, such as smart fast gpt-*"))),
+		"routes":        once(p.at(path+".routes", words(&k.Routes, "kinds of calls that the key may make, such as chat embeddings"))),
+		"priority":      once(p.at(path+".priority", wholeFrom0(&k.Priority, "a whole number from 0, which is served first, to 3"))),
+		"metadata":      many(p.at(path+".metadata", metadata(&k.Metadata))),
+		"limits":        once(p.limits(path+".limits", &k.Limits)),
+		"model_limits":  many(p.modelLimits(path+".model_limits", &k.ModelLimits)),
 		"ends":          once(values(endForm, 1, end(&k.Ends))),
 		"disabled":      once(set(&k.Disabled)),
 	}}.parse(d)
@@ -79,9 +80,9 @@ func (p *parser) keys(d *caddyfile.Dispenser) error {
 	return block{name: "keys", options: map[string]option{
 		"file":         once(text(&c.File, "the path of a file with keys")),
 		"stored":       once(set(&c.Stored)),
-		"limits":       once(limits(&c.Limits)),
-		"model_limits": many(modelLimits(&c.ModelLimits)),
-		"redis":        once(keysRedis(&c.Redis)),
+		"limits":       once(p.limits("keys.limits", &c.Limits)),
+		"model_limits": many(p.modelLimits("keys.model_limits", &c.ModelLimits)),
+		"redis":        once(p.at("keys.redis", keysRedis(&c.Redis))),
 	}}.parse(d)
 }
 
@@ -97,8 +98,9 @@ func end(v *time.Time) setter {
 }
 
 // keySecret adds a secret and perhaps its end. Whatever stands there may be a secret, so errors quote nothing.
-func keySecret(v *[]keys.Secret, hashed bool) parseFunc {
+func (p *parser) keySecret(path string, k *keys.Key, hashed bool) parseFunc {
 	return func(d *caddyfile.Dispenser) error {
+		p.mark(fmt.Sprintf("%s.secret %d", path, len(k.Secrets)+1), d)
 		option, args := d.Val(), d.RemainingArgs()
 		if len(args) < 1 || len(args) > 2 {
 			return d.Errf("%s takes a secret, and perhaps %s when it ends; for several, repeat the option", option, endForm)
@@ -110,7 +112,7 @@ func keySecret(v *[]keys.Secret, hashed bool) parseFunc {
 		if len(args) == 2 && !end(&s.Ends)(args[1]) {
 			return d.Errf("behind its secret, %s takes %s", option, endForm)
 		}
-		*v = append(*v, s)
+		k.Secrets = append(k.Secrets, s)
 		return nil
 	}
 }
@@ -158,30 +160,30 @@ func metadata(v *map[string]string) parseFunc {
 //		concurrency <count>
 //		budget      <usd> <period>
 //	}
-func limits(v **keys.Limits) parseFunc {
-	return func(d *caddyfile.Dispenser) error {
+func (p *parser) limits(path string, v **keys.Limits) parseFunc {
+	return p.at(path, func(d *caddyfile.Dispenser) error {
 		l := new(keys.Limits)
 		*v = l
 		return block{name: "limits", options: map[string]option{
-			"requests": once(func(d *caddyfile.Dispenser) error {
+			"requests": once(p.at(path+".requests", func(d *caddyfile.Dispenser) error {
 				l.Requests = new(keys.Rate)
 				return values("a number and a window, such as 600 1m", 2, large(&l.Requests.N), span(&l.Requests.Window))(d)
-			}),
-			"tokens": once(func(d *caddyfile.Dispenser) error {
+			})),
+			"tokens": once(p.at(path+".tokens", func(d *caddyfile.Dispenser) error {
 				l.Tokens = new(keys.Rate)
 				return values("a number and a window, such as 2000000 1m", 2, large(&l.Tokens.N), span(&l.Tokens.Window))(d)
-			}),
-			"concurrency": once(values("a whole number above 0, such as 50", 1, large(&l.Concurrency))),
-			"budget": once(func(d *caddyfile.Dispenser) error {
+			})),
+			"concurrency": once(p.at(path+".concurrency", values("a whole number above 0, such as 50", 1, large(&l.Concurrency)))),
+			"budget": once(p.at(path+".budget", func(d *caddyfile.Dispenser) error {
 				l.Budget = new(keys.Budget)
 				return values("an amount in USD and a period, such as 100.00 30d", 2, share(&l.Budget.USD), span(&l.Budget.Period))(d)
-			}),
+			})),
 		}}.parse(d)
-	}
+	})
 }
 
-func modelLimits(v *map[string]*keys.Limits) parseFunc {
-	return func(d *caddyfile.Dispenser) error {
+func (p *parser) modelLimits(path string, v *map[string]*keys.Limits) parseFunc {
+	return p.at(path, func(d *caddyfile.Dispenser) error {
 		model, err := argument(d, "the name of a model")
 		if err != nil {
 			return err
@@ -193,10 +195,10 @@ func modelLimits(v *map[string]*keys.Limits) parseFunc {
 			*v = make(map[string]*keys.Limits)
 		}
 		var l *keys.Limits
-		err = limits(&l)(d)
+		err = p.limits(path+"."+strconv.Quote(model), &l)(d)
 		(*v)[model] = l
 		return err
-	}
+	})
 }
 
 // large takes a whole number that may be larger than an int.

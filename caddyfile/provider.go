@@ -3,6 +3,7 @@ package caddyfile
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -134,12 +135,15 @@ func (l *leftover) add(d *caddyfile.Dispenser) error {
 }
 
 // explain adds to an adapter's error that an option it was given looks like a
-// common one, of which the adapter knows nothing.
+// common one, of which the adapter knows nothing, or else which those are.
 func (l *leftover) explain(err error) error {
 	for _, option := range l.options {
 		if near := closest(option, l.common); near != "" {
 			return fmt.Errorf("%w (every provider has the option %s; did you mean that by '%s'?)", err, near, option)
 		}
+	}
+	if strings.Contains(err.Error(), "unknown option") {
+		return fmt.Errorf("%w (besides, every provider has %s)", err, strings.Join(l.common, ", "))
 	}
 	return err
 }

@@ -110,11 +110,22 @@ func timeout(v *caddy.Duration) parseFunc {
 }
 
 func size(v *int64) parseFunc {
-	return values("a size in one word such as 512KiB or 32MiB", 1, func(arg string) bool {
+	const what = "a size in one word such as 512KiB or 32MiB"
+	read := values(what, 1, func(arg string) bool {
 		parsed, err := humanize.ParseBytes(arg)
 		*v = int64(parsed)
 		return err == nil && parsed > 0 && parsed <= math.MaxInt64
 	})
+	return func(d *caddyfile.Dispenser) error {
+		option := d.Val()
+		if err := read(d); err != nil {
+			return err
+		}
+		if number := d.Val(); d.NextArg() { // its unit
+			return d.Errf("%s is '%s %s'; write %s", option, number, d.Val(), what)
+		}
+		return nil
+	}
 }
 
 // timeouts reads what bounds upstream calls. Syntax:

@@ -26,7 +26,7 @@ func (e *adminError) Error() string {
 	switch {
 	case e.status == http.StatusForbidden, e.status == http.StatusInternalServerError:
 	case e.status == http.StatusNotFound && (e.message == "" || strings.HasPrefix(e.message, gateway.ErrNotRunning.Error())):
-		return fmt.Sprintf("what answers at %s runs no gateway: its configuration has no runestone, or it is not Caddy's admin endpoint: %v", e.address, e.err)
+		return fmt.Sprintf("what answers at %s runs no gateway: its configuration has no runestone, it is still starting, or it is not Caddy's admin endpoint: %v", e.address, e.err)
 	case e.message != "":
 		return e.message
 	}

@@ -19,6 +19,7 @@ func init() {
 		Usage: "<command>",
 		Short: "Commands for the LLM gateway",
 		CobraFunc: func(cmd *cobra.Command) {
+			cmd.Args, cmd.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 			cmd.AddCommand(newStatusCommand(), newTopCommand(), newJobsCommand(), newKeysCommand())
 		},
 	})

@@ -178,6 +178,8 @@ func (c *call) act(action *gateway.JobAction) error {
 	switch {
 	case all && len(c.args) > 0:
 		return errors.New("give either IDs of jobs or --all")
+	case all && !filters.Has("state") && !filters.Has("model") && !filters.Has("owner"):
+		return fmt.Errorf("say which jobs are to be %s: give --state, --model or --owner", action.Done)
 	case all:
 		return c.actOnAll(action, filters)
 	case len(filters) > 0:

@@ -246,7 +246,7 @@ func TestJobsCommandsSayWhatIsWrong(t *testing.T) {
 		"filters without --all":     {r.Address, "retry --model m", "filters are for --all"},
 		"filters and IDs":           {r.Address, "cancel --model m " + id, "filters are for --all"},
 		"all and IDs":               {r.Address, "cancel --all --model m " + id, "give either IDs of jobs or --all"},
-		"all of all":                {r.Address, "discard --all", "say which jobs are to be discarded: give state, model or owner"},
+		"all of all":                {r.Address, "discard --all", "say which jobs are to be discarded: give --state, --model or --owner"},
 		"all that cannot be":        {r.Address, "discard --all --state executing", "jobs that are executing cannot be discarded"},
 		"pause something":           {r.Address, "pause now", `unknown command "now"`},
 		"it is off":                 {off, "list", "overflow is off in the configuration"},

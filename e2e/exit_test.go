@@ -114,6 +114,34 @@ func TestExitEndsStreams(t *testing.T) {
 	}
 }
 
+// TestExitAfterADelay: while Caddy's shutdown_delay lasts, load balancers are told and requests are served.
+func TestExitAfterADelay(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t)
+	s := oneProvider(up)
+	s.Global = "shutdown_delay 6s"
+	g := start(t, s)
+	stepped := newStepped(up, "gpt-stepped")
+	open := stepped.begin(t, g, "up/gpt-stepped")
+	up.on("gpt-upstream", hello)
+	began := time.Now()
+	g.terminate()
+	eventually(t, patience, "the gateway is ready as ever", func() bool {
+		code, _, _ := healthOf(t, g, "/health/ready")
+		return code == http.StatusServiceUnavailable
+	})
+	a := g.post(t, chatPath, chatBody("smart", ""))
+	wantHello(t, a, "smart", "up", 1)
+	stepped.say(t, open, "up/gpt-stepped", "while load balancers look elsewhere")
+	stepped.finish(t, open, "up/gpt-stepped")
+	if code := g.awaitExit(patience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if took := time.Since(began); took < 6*time.Second {
+		t.Errorf("the exit took %v", took)
+	}
+}
+
 // TestExitAfterGraceOfAnOldGeneration: Caddy counts the grace of an old
 // configuration from its reload, so that by the exit it may have run out.
 func TestExitAfterGraceOfAnOldGeneration(t *testing.T) {

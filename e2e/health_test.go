@@ -55,8 +55,11 @@ func TestHealth(t *testing.T) {
 	g := start(t, s)
 	wantHealth(t, g, http.StatusOK, "pass", `"provider:breaker":[{"status":"pass","componentId":"first"}`, `"queue":[{"status":"pass"}]`, `"drain":[{"status":"pass"}]`)
 
-	first.on("gpt-first", playJSON(500, broken))
 	second.on("gpt-second", hello)
+	first.on("gpt-first", playJSON(401, errorJSON("no", "invalid_request_error", "invalid_api_key")))
+	g.post(t, chatPath, chatBody("smart", ""))
+	wantHealth(t, g, http.StatusOK, "warn", `{"status":"warn","componentId":"first","output":"it refuses the API keys"}`)
+	first.on("gpt-first", playJSON(500, broken))
 	g.post(t, chatPath, chatBody("smart", ""))
 	wantHealth(t, g, http.StatusOK, "warn", `{"status":"fail","componentId":"first","output":"it is not working"}`)
 

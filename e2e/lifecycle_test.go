@@ -184,3 +184,52 @@ func TestValidateLeavesNothing(t *testing.T) {
 		t.Error("it called the provider")
 	}
 }
+
+// TestValidateSaysWhatIsMissing: of what only the environment can tell.
+func TestValidateSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ app, want string }{
+		"a key's variable that is not set": {
+			"provider a openai {\napi_key {env.RUNESTONE_TEST_NONE}\n}",
+			"providers.a: api_key {env.RUNESTONE_TEST_NONE} is empty: set the variable",
+		},
+		"a placeholder that there is not": {
+			"provider a openai {\napi_key {RUNESTONE_TEST_NONE}\n}",
+			"providers.a: api_key {RUNESTONE_TEST_NONE} is not a placeholder that is known: write one such as {env.OPENAI_API_KEY}",
+		},
+		"the variable of an adapter": {
+			"provider a groq",
+			"providers.a: it has no api_key, and the variable GROQ_API_KEY, which it takes then, is not set",
+		},
+		"a provider that the environment would bring": {
+			"model chat {\ntarget openai/gpt-5\n}",
+			"there is mock; write provider openai, or if no provider is configured, set OPENAI_API_KEY",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := prepare(t)
+			file := filepath.Join(g.dir, "Caddyfile")
+			if err := os.WriteFile(file, []byte(setup{App: c.app}.render(g.admin, g.site)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			out, err := g.command("validate", "--config", file, "--adapter", "caddyfile").CombinedOutput()
+			if err == nil || !strings.Contains(string(out), c.want) {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+}
+
+// TestMisspeltCommand is an error.
+func TestMisspeltCommand(t *testing.T) {
+	t.Parallel()
+	g := prepare(t)
+	out, err := g.command("runestone", "nonsense").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `unknown command "nonsense"`) {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := g.command("runestone").CombinedOutput(); err != nil || !strings.Contains(string(out), "Available Commands:") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

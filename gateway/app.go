@@ -162,6 +162,10 @@ func (a *App) loadProviders(ctx caddy.Context) error {
 					zap.String("provider", name), zap.Error(err))
 				continue
 			}
+			if len(config.APIKeys) == 0 {
+				variable := module.(provider.EnvKeyer).EnvKey()
+				return fmt.Errorf("providers.%s: it has no api_key, and the variable %s, which it takes then, is not set: set that, or write api_key", name, variable)
+			}
 			return fmt.Errorf("providers.%s: %w", name, err)
 		}
 		if err := a.addUpstream(name, module, keys, config); err != nil {
@@ -272,8 +276,8 @@ func (a *App) loadModels(ctx caddy.Context) error {
 		for i, t := range model.Targets {
 			up := a.upstreams[t.Provider]
 			if up == nil {
-				return fmt.Errorf("models.%s.targets[%d]: there is no provider %q; there is %s",
-					name, i, t.Provider, a.providerNames())
+				return fmt.Errorf("models.%s.targets[%d]: there is no provider %q; there is %s%s",
+					name, i, t.Provider, a.providerNames(), missing(t.Provider))
 			}
 			own, err := a.newTarget(t, up)
 			if err != nil {
@@ -291,6 +295,18 @@ func (a *App) loadModels(ctx caddy.Context) error {
 		a.routes[alias] = r
 	}
 	return nil
+}
+
+// missing says what would bring a provider that has the name of an adapter.
+func missing(name string) string {
+	info, err := caddy.GetModule("runestone.providers." + name)
+	if err != nil {
+		return ""
+	}
+	if keyer, ok := info.New().(provider.EnvKeyer); ok && keyer.EnvKey() != "" {
+		return fmt.Sprintf("; write provider %s, or if no provider is configured, set %s", name, keyer.EnvKey())
+	}
+	return "; write provider " + name
 }
 
 func (a *App) providerNames() string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -110,6 +111,9 @@ func (k *checker) provider(path, name string, p *Provider) {
 	}
 }
 
+// noPlaceholder are ways of naming a variable that others know, and a placeholder that does not end.
+var noPlaceholder = regexp.MustCompile(`^(\$.+|%\w+%|env[.:].+|\{[^}]*|[A-Z][A-Z0-9]*(_[A-Z0-9]+)*_(KEY|TOKEN))$`)
+
 // apiKeys checks the credentials of a provider. A message never holds one.
 func (k *checker) apiKeys(path, name string, keys []APIKey) {
 	first := map[string]int{}
@@ -119,6 +123,10 @@ func (k *checker) apiKeys(path, name string, keys []APIKey) {
 		switch same, repeated := first[text]; {
 		case text == "":
 			k.addf(path, "an API key of provider '%s' is empty; write a placeholder such as {env.NAME}, or leave the key out", name)
+		case strings.HasPrefix(text, "Bearer "):
+			k.addf(path, "API key %d of provider '%s' begins with 'Bearer', which the gateway writes itself; leave that out", number, name)
+		case noPlaceholder.MatchString(text):
+			k.addf(path, "API key %d of provider '%s' looks like a placeholder and is none; write one such as {env.NAME}", number, name)
 		case repeated:
 			k.addf(path, "API keys %d and %d of provider '%s' are the same; remove one, and give the other a weight if it is to be used more", same, number, name)
 		default:

@@ -2,18 +2,12 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/keys"
 )
-
-// keyRoutes are the kinds of calls that a key may be bound to.
-var keyRoutes = []string{
-	string(dialect.Chat), string(dialect.Completions), string(dialect.Embeddings), string(dialect.Responses),
-	string(dialect.Messages), string(dialect.CountTokens), string(Jobs), string(dialect.Other),
-}
 
 func (k *checker) keys() {
 	c := k.Keys
@@ -28,7 +22,7 @@ func (k *checker) keys() {
 			continue
 		}
 		if err := key.Validate(); err != nil {
-			k.addf(path, "%v", err)
+			k.addf(path+fieldOf(strings.TrimPrefix(err.Error(), fmt.Sprintf("%v %s: ", keys.ErrInvalid, key.Name))), "%v", err)
 			continue
 		}
 		if names[key.Name] {
@@ -40,8 +34,39 @@ func (k *checker) keys() {
 	rest := *c
 	rest.Keys = nil
 	if err := rest.Validate(); err != nil {
-		k.addf("keys", "%v", err)
+		k.addf("keys"+fieldOf(err.Error()), "%v", err)
 	}
+	k.limitedModels("keys", "keys", c.ModelLimits)
+}
+
+// fieldOf returns the path of the field that an error is about, which names it first: limits.requests of
+// "limits: requests: n is 0; ...".
+func fieldOf(text string) string {
+	name, rest, nested := strings.Cut(text, ": ")
+	if nested && !strings.ContainsAny(name, ` "`) {
+		return "." + name + fieldOf(rest)
+	}
+	words := strings.SplitN(text, " ", 3)
+	if words[0] == "secret" && len(words) > 1 { // by number
+		return "." + words[0] + " " + words[1]
+	}
+	return "." + words[0]
+}
+
+// limitedModels checks that there are the models that have limits of their own.
+func (k *checker) limitedModels(path, what string, limits map[string]*keys.Limits) {
+	for _, model := range slices.Sorted(maps.Keys(limits)) {
+		if !k.served(model) {
+			k.addf(path+".model_limits", "%s has model_limits for '%s', which there is not; write one of the models or aliases", what, model)
+		}
+	}
+}
+
+// served reports whether a client may ask for a model of that name.
+func (k *checker) served(name string) bool {
+	_, model := k.Models[name]
+	_, alias := k.Aliases[name]
+	return model || alias || !k.StrictModels
 }
 
 // key checks what a key names. secrets are those of the keys before it, by what is written of them.
@@ -59,16 +84,10 @@ func (k *checker) key(path string, key *keys.Key, secrets map[string]string) {
 		}
 		secrets[text] = key.Name
 	}
-	for _, route := range key.Routes {
-		if !slices.Contains(keyRoutes, route) {
-			k.addf(path, "the key '%s' is for the route '%s', which there is not; routes are %s", key.Name, route, strings.Join(keyRoutes, ", "))
-		}
-	}
 	for _, name := range key.Models {
-		_, model := k.Models[name]
-		_, alias := k.Aliases[name]
-		if !model && !alias && k.StrictModels && !strings.HasSuffix(name, "*") {
-			k.addf(path, "the key '%s' may ask for the model '%s', which there is not; write one of the models or aliases", key.Name, name)
+		if !k.served(name) && !strings.HasSuffix(name, "*") {
+			k.addf(path+".models", "the key '%s' may ask for the model '%s', which there is not; write one of the models or aliases", key.Name, name)
 		}
 	}
+	k.limitedModels(path, "the key '"+key.Name+"'", key.ModelLimits)
 }

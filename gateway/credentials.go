@@ -261,6 +261,15 @@ func (k *credential) accepted() {
 	}
 }
 
+// allRefused reports whether there is no key that the provider takes.
+func (c *credentials) allRefused() bool {
+	now := c.clock()
+	return !slices.ContainsFunc(c.keys, func(k *key) bool {
+		h := k.now.Load().health
+		return !h.marked.Load() || h.standing("", now).refused == 0
+	})
+}
+
 // CredentialStatus is a provider's key at one moment. It holds no secret.
 type CredentialStatus struct {
 	// Name is the key's placeholder, or its number ("key 2") where it is written in the open.

@@ -96,7 +96,7 @@ func (e *Exec) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		var text string
 		if !d.AllArgs(&text) {
-			return d.ArgErr()
+			return d.Err("timeout needs one duration such as 30s")
 		}
 		timeout, err := caddy.ParseDuration(text)
 		if err != nil || timeout <= 0 {

@@ -23,17 +23,18 @@ func init() { caddy.OnExit(exit.wait) }
 const lastWrites = 100 * time.Millisecond
 
 type exitState struct {
-	begun    atomic.Bool
-	since    atomic.Pointer[time.Time] // when it began
-	closing  chan struct{}             // closed when it has begun
-	open     atomic.Int64              // requests under way
-	leaving  context.Context           // ends when it has begun
-	announce context.CancelFunc
-	overdue  context.Context
-	cut      context.CancelFunc
-	deadline atomic.Pointer[time.Time]
-	mu       sync.Mutex
-	idle     chan struct{} // closed when open falls to 0 after begun
+	announced atomic.Bool // it begins once Caddy's shutdown_delay is over
+	begun     atomic.Bool
+	since     atomic.Pointer[time.Time] // when it began
+	closing   chan struct{}             // closed when it has begun
+	open      atomic.Int64              // requests under way
+	leaving   context.Context           // ends when it has begun
+	announce  context.CancelFunc
+	overdue   context.Context
+	cut       context.CancelFunc
+	deadline  atomic.Pointer[time.Time]
+	mu        sync.Mutex
+	idle      chan struct{} // closed when open falls to 0 after begun
 }
 
 func newExit() *exitState {
@@ -56,6 +57,17 @@ func (e *exitState) begin(limit time.Duration) {
 	e.deadline.Store(&deadline)
 	time.AfterFunc(limit, e.cut)
 	e.settle()
+}
+
+// announceIn has the health endpoint tell of an exit that begins after Caddy's shutdown_delay, in which load
+// balancers have time to notice, and requests are served as ever.
+func (e *exitState) announceIn(delay, limit time.Duration) {
+	e.announced.Store(true)
+	if delay <= 0 {
+		e.begin(limit)
+		return
+	}
+	time.AfterFunc(delay, func() { e.begin(limit) })
 }
 
 // Exiting reports whether the process is about to exit, so that a new request
@@ -126,9 +138,12 @@ func (w *exitWatcher) Handle(context.Context, caddy.Event) error {
 		return nil // a reload: what is open runs on
 	}
 	limit := w.limit
-	// Caddy cuts connections when its grace period ends: be done before that.
+	var delay time.Duration
 	if app, err := w.ctx.AppIfConfigured("http"); err == nil {
-		if grace := time.Duration(app.(*caddyhttp.App).GracePeriod); grace > 0 {
+		server := app.(*caddyhttp.App)
+		delay = time.Duration(server.ShutdownDelay)
+		// Caddy cuts connections when its grace period ends: be done before that.
+		if grace := time.Duration(server.GracePeriod); grace > 0 {
 			limit = min(limit, grace-min(time.Second, grace/2))
 		}
 	}
@@ -136,7 +151,7 @@ func (w *exitWatcher) Handle(context.Context, caddy.Event) error {
 		w.logger.Info("exiting: open requests may go on for a while",
 			zap.Int64("open", open), zap.Duration("drain_timeout", limit))
 	}
-	exit.begin(limit)
+	exit.announceIn(delay, limit)
 	w.app.stopOverflow()
 	return nil
 }

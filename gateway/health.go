@@ -64,6 +64,10 @@ func (a *App) Health() Health {
 	works := len(a.upstreams) == 0
 	for _, name := range slices.Sorted(maps.Keys(a.upstreams)) {
 		check := a.providerHealth(name)
+		if check.Status == Pass && a.upstreams[name].keys.allRefused() {
+			// It does not fail: only a request can tell that the keys are valid again.
+			check.Status, check.Output = Warn, "it refuses the API keys"
+		}
 		works = works || check.Status != Fail
 		if check.Status != Pass {
 			h.Status = Warn // others may serve
@@ -75,7 +79,7 @@ func (a *App) Health() Health {
 		h.Status = Fail
 	}
 	h.addQueue(a)
-	if Exiting() {
+	if exit.announced.Load() {
 		h.add("gateway:exit", HealthCheck{Status: Fail, Output: "the process is about to exit"})
 	}
 	return h

@@ -85,6 +85,7 @@ func (k *key) refresh() {
 
 var (
 	errKeyEmpty = errors.New("is empty: set the variable or the file that it names, or remove the line if the server asks for no key")
+	errKeyName  = errors.New("is not a placeholder that is known: write one such as {env.OPENAI_API_KEY} or {file./run/secrets/openai}")
 	errKeyLines = errors.New("has more than one line")
 )
 
@@ -98,10 +99,13 @@ func resolve(raw string) (secret string, placeholders []string, err error) {
 		if err, failed := value.(error); failed {
 			return nil, fmt.Errorf("cannot be read: %w", err)
 		}
-		if caddy.ToString(value) == "" {
+		switch {
+		case caddy.ToString(value) != "":
+			return value, nil
+		case strings.HasPrefix(name, "env."), strings.HasPrefix(name, "file."):
 			return nil, errKeyEmpty
 		}
-		return value, nil
+		return nil, errKeyName
 	})
 	secret = strings.TrimSpace(secret)
 	switch {

@@ -31,7 +31,7 @@ func TestNewCredentialsRefuses(t *testing.T) {
 		"a variable that is not set":    {"{env.RUNESTONE_KEY_UNSET}", []string{"api_key {env.RUNESTONE_KEY_UNSET} is empty", "set the variable"}},
 		"a variable that is blank":      {"{env.RUNESTONE_KEY_BLANK}", []string{"{env.RUNESTONE_KEY_BLANK} is empty"}},
 		"a variable of two lines":       {"{env.RUNESTONE_KEY_LINES}", []string{"{env.RUNESTONE_KEY_LINES} has more than one line"}},
-		"an unknown placeholder":        {"{evn.RUNESTONE_KEY}", []string{"{evn.RUNESTONE_KEY} is empty"}},
+		"an unknown placeholder":        {"{evn.RUNESTONE_KEY}", []string{"{evn.RUNESTONE_KEY} is not a placeholder that is known"}},
 		"one of two placeholders":       {"{env.RUNESTONE_KEY}{env.RUNESTONE_KEY_UNSET}", []string{"{env.RUNESTONE_KEY_UNSET} is empty"}},
 		"a file that is not there":      {"{file." + dir + "/gone}", []string{dir + "/gone} cannot be read", "no such file"}},
 		"a directory":                   {"{file." + dir + "}", []string{"cannot be read", "is a directory"}},

@@ -27,6 +27,9 @@ const (
 	minSecret      = 16
 )
 
+// Routes are the kinds of calls that a key may be bound to.
+var Routes = []string{"chat", "completions", "embeddings", "responses", "messages", "count_tokens", "overflow", "other"}
+
 // ErrInvalid is what is wrong with a key or with its limits. What wraps it says which, where, and what
 // to write instead, without any secret.
 var ErrInvalid = errors.New("invalid key")
@@ -93,8 +96,10 @@ func (k *Key) validate() error {
 			return errors.New("models has one that is empty, or has a * elsewhere than at its end; write names such as smart or gpt-*")
 		}
 	}
-	if slices.Contains(k.Routes, "") {
-		return errors.New("routes has one that is empty; remove it")
+	for _, route := range k.Routes {
+		if !slices.Contains(Routes, route) {
+			return fmt.Errorf("routes has '%s', which there is not; routes are %s", route, strings.Join(Routes, ", "))
+		}
 	}
 	if k.Priority < 0 || k.Priority > lastPriority {
 		return fmt.Errorf("priority is %d; write 0, which is served first, to %d", k.Priority, lastPriority)

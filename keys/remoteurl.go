@@ -35,6 +35,9 @@ func parseURL(text string) (*redis.UniversalOptions, error) {
 	if err != nil {
 		return nil, errURL
 	}
+	if !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
+		return nil, errors.New("redis: url does not begin with redis://, rediss:// or unix://; write one such as redis://user:password@localhost:6379/0")
+	}
 	query := u.Query()
 	for name := range query {
 		if !slices.Contains([]string{"addr", "master_name", "username", "password", "db", "skip_verify"}, name) {

@@ -187,7 +187,7 @@ func (p *Provider) betas(client []string) []string {
 //	}
 func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return p.Unmarshal(d, "a provider that speaks Anthropic's API", DefaultBaseURL, map[string]httpapi.Option{
-		"version": httpapi.Text(&p.Version),
+		"version": httpapi.Text(&p.Version, "a date such as "+DefaultVersion),
 		"beta":    p.unmarshalBeta,
 		"auth":    httpapi.OneOf(&p.Auth, authKey, authBearer),
 	})

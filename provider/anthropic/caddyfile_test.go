@@ -39,7 +39,7 @@ func TestCaddyfileErrorsSayWhatToWrite(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ line, want string }{
 		"an unknown option":        {"stream_usage on", "unknown option 'stream_usage' of a provider that speaks Anthropic's API: it knows auth, base_url, beta, header and version"},
-		"base_url without a value": {"base_url", "wrong argument count"},
+		"base_url without a value": {"base_url", "base_url needs one URL such as https://api.anthropic.com"},
 		"a bad base_url":           {"base_url localhost:11434", "base_url must be an http:// or https:// URL such as https://api.anthropic.com"},
 		"a key in base_url":        {"base_url https://sk-secret@h", "neither credentials nor a fragment: give the key as api_key"},
 		"version twice":            {"version 2023-06-01\n\tversion 2023-06-01", "version is given twice: remove one"},

@@ -28,7 +28,7 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (p *Provider) unmarshalVersion(d *caddyfile.Dispenser) error {
-	if err := httpapi.Text(&p.APIVersion)(d); err != nil {
+	if err := httpapi.Text(&p.APIVersion, "a date such as 2024-10-21, or preview")(d); err != nil {
 		return err
 	}
 	if v := p.APIVersion; v != "preview" && !dates.MatchString(v) && !strings.Contains(v, "{") {

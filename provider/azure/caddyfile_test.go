@@ -46,7 +46,7 @@ func TestCaddyfileErrorsSayWhatToWrite(t *testing.T) {
 		"a deployment in a path":  {"deployment gpt a/b", "a deployment's name has letters, digits, -, _ and . only"},
 		"a model deployed twice":  {"deployment gpt a\n\tdeployment gpt b", "the model gpt is deployed twice: remove one"},
 		"stream_usage in a word":  {"stream_usage yes", "stream_usage is on or off, not 'yes'"},
-		"stream_usage is no list": {"stream_usage on off", "wrong argument count"},
+		"stream_usage is no list": {"stream_usage on off", "stream_usage needs on or off"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

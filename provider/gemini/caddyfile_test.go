@@ -31,7 +31,7 @@ func TestCaddyfileErrorsSayWhatToWrite(t *testing.T) {
 		"version v1":                          "unknown option 'version' of a provider that speaks the Gemini API: it knows base_url and header",
 		"base_url h":                          "base_url must be an http:// or https:// URL such as https://generativelanguage.googleapis.com",
 		"base_url https://h\n\tbase_url http": "base_url is given twice: remove one",
-		"header x":                            "wrong argument count",
+		"header x":                            "header needs a name and a value",
 	} {
 		err := new(Provider).UnmarshalCaddyfile(caddyfile.NewTestDispenser("gemini {\n\t" + line + "\n}"))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "at Testfile:") {

@@ -24,8 +24,8 @@ func (o *Options) Unmarshal(d *caddyfile.Dispenser, what, example string, own ma
 // Unmarshal reads the block of an adapter that has the given options only.
 func Unmarshal(d *caddyfile.Dispenser, what string, options map[string]Option) error {
 	d.Next() // the adapter's name
-	if d.NextArg() {
-		return d.ArgErr()
+	if name := d.Val(); d.NextArg() {
+		return d.Errf("unexpected '%s': the options of %s go in a block { }", d.Val(), name)
 	}
 	for d.NextBlock(0) {
 		option, ok := options[d.Val()]
@@ -46,7 +46,7 @@ func Unmarshal(d *caddyfile.Dispenser, what string, options map[string]Option) e
 func URLOption(v *string, example string) Option {
 	return func(d *caddyfile.Dispenser) error {
 		name := d.Val()
-		if err := Text(v)(d); err != nil || strings.Contains(*v, "{") {
+		if err := Text(v, "one URL such as "+example)(d); err != nil || strings.Contains(*v, "{") {
 			return err
 		}
 		if _, err := ParseURL(name, *v, example); err != nil {
@@ -56,15 +56,16 @@ func URLOption(v *string, example string) Option {
 	}
 }
 
-// Text reads one word, which may be given once, into v.
-func Text(v *string) Option {
+// Text reads one word, which may be given once, into v. what says what it is, for the error when it is
+// missing or there are more.
+func Text(v *string, what string) Option {
 	return func(d *caddyfile.Dispenser) error {
 		name := d.Val()
 		if *v != "" {
 			return d.Errf("%s is given twice: remove one", name)
 		}
 		if !d.AllArgs(v) {
-			return d.ArgErr()
+			return d.Errf("%s needs %s", name, what)
 		}
 		if *v == "" {
 			return d.Errf("%s has an empty value: write one, or leave the option out", name)
@@ -77,7 +78,7 @@ func Text(v *string) Option {
 func OneOf(v *string, words ...string) Option {
 	return func(d *caddyfile.Dispenser) error {
 		name := d.Val()
-		if err := Text(v)(d); err != nil {
+		if err := Text(v, strings.Join(words, " or "))(d); err != nil {
 			return err
 		}
 		if !slices.Contains(words, *v) {
@@ -107,7 +108,10 @@ func Switch(v **bool) Option {
 func (o *Options) header(d *caddyfile.Dispenser) error {
 	var name, value string
 	if !d.AllArgs(&name, &value) {
-		return d.ArgErr()
+		return d.Err("header needs a name and a value, such as: header X-Team platform")
+	}
+	if err := checkHeader(name); err != nil {
+		return d.Err(err.Error())
 	}
 	name = http.CanonicalHeaderKey(name)
 	if _, ok := o.Headers[name]; ok {

@@ -62,8 +62,8 @@ func (o *Options) loadHeaders() error {
 		if err != nil {
 			return fmt.Errorf("header %s: %w", name, err)
 		}
-		if !httpguts.ValidHeaderFieldName(name) || unsettable[http.CanonicalHeaderKey(name)] {
-			return fmt.Errorf("header %q cannot be set", name)
+		if err := checkHeader(name); err != nil {
+			return err
 		}
 		if !httpguts.ValidHeaderFieldValue(value) {
 			return fmt.Errorf("header %s: its value has a line end or another control character in it", name)
@@ -72,6 +72,17 @@ func (o *Options) loadHeaders() error {
 			return fmt.Errorf("header %s is given twice: remove one", http.CanonicalHeaderKey(name))
 		}
 		o.headers.Set(name, value)
+	}
+	return nil
+}
+
+// checkHeader returns an error unless a header of that name can be sent.
+func checkHeader(name string) error {
+	if plain := strings.TrimSuffix(name, ":"); plain != name && httpguts.ValidHeaderFieldName(plain) {
+		return fmt.Errorf("header %q cannot be set: leave the colon out", name)
+	}
+	if !httpguts.ValidHeaderFieldName(name) || unsettable[http.CanonicalHeaderKey(name)] {
+		return fmt.Errorf("header %q cannot be set", name)
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func TestUnmarshalKnowsItsOptionsOnly(t *testing.T) {
 	}
 	unmarshal := func(block string, v *values) error {
 		return Unmarshal(caddyfile.NewTestDispenser(block), "an x", map[string]Option{
-			"word": Text(&v.word), "choice": OneOf(&v.choice, "a", "b"), "switch": Switch(&v.on), "url": URLOption(&v.url, "https://h"),
+			"word": Text(&v.word, "a word"), "choice": OneOf(&v.choice, "a", "b"), "switch": Switch(&v.on), "url": URLOption(&v.url, "https://h"),
 		})
 	}
 	var v values
@@ -115,8 +115,8 @@ func TestUnmarshalKnowsItsOptionsOnly(t *testing.T) {
 		t.Errorf("got %+v and %v", v, err)
 	}
 	for block, want := range map[string]string{
-		"x y":                             "wrong argument count",
-		"x {\n\tword {\n\t}\n}":           "wrong argument count",
+		"x y":                             "unexpected 'y': the options of x go in a block { }",
+		"x {\n\tword {\n\t}\n}":           "word needs a word",
 		"x {\n\tother\n}":                 "unknown option 'other' of an x: it knows choice, switch, url and word",
 		"x {\n\tword two\n\tword two\n}":  "word is given twice: remove one",
 		"x {\n\tswitch on\n\tswitch b\n}": "switch is given twice: remove one",

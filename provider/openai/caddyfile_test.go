@@ -42,17 +42,18 @@ func TestCaddyfileErrorsSayWhatAndWhere(t *testing.T) {
 		line string // the second of the block
 		want string
 	}{
-		"an argument":              {"", "wrong argument count or unexpected line ending after 'extra'"},
+		"an argument":              {"", "unexpected 'extra': the options of openai go in a block { }"},
 		"an unknown option":        {"model gpt", "unknown option 'model'"},
-		"base_url without a value": {"base_url", "wrong argument count"},
-		"base_url with two":        {"base_url http://a http://b", "wrong argument count"},
+		"base_url without a value": {"base_url", "base_url needs one URL such as https://api.openai.com/v1"},
+		"base_url with two":        {"base_url http://a http://b", "base_url needs one URL"},
 		"a bad base_url":           {"base_url localhost:11434", "base_url must be an http:// or https:// URL"},
 		"a key in base_url":        {"base_url https://sk-secret@h/v1", "neither credentials nor a fragment"},
 		"base_url twice":           {"base_url http://a\n\tbase_url http://a", "base_url is given twice"},
-		"header without a value":   {"header X-A", "wrong argument count"},
-		"header with three words":  {"header X-A a b", "wrong argument count"},
+		"header with a colon":      {"header X-A: b", `header "X-A:" cannot be set: leave the colon out`},
+		"header without a value":   {"header X-A", "header needs a name and a value, such as: header X-Team platform"},
+		"header with three words":  {"header X-A a b", "header needs a name and a value"},
 		"a header twice":           {"header X-A a\n\theader x-a b", "header X-A is given twice"},
-		"stream_usage bare":        {"stream_usage", "wrong argument count"},
+		"stream_usage bare":        {"stream_usage", "stream_usage needs on or off"},
 		"stream_usage true":        {"stream_usage true", "stream_usage is on or off, not 'true'"},
 		"stream_usage twice":       {"stream_usage on\n\tstream_usage on", "stream_usage is given twice"},
 	} {
