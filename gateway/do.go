@@ -91,7 +91,9 @@ func (a *App) ask(ctx context.Context, r *provider.Request, route *route, p Pati
 func (c *course) answered(resp *http.Response, try *attempt) *http.Response {
 	up := try.target.up
 	resp.Header["Runestone-Provider"] = up.header
-	resp.Header["Runestone-Model"] = c.route.header
+	if delete(resp.Header, "Runestone-Model"); c.route.header[0] != "" {
+		resp.Header["Runestone-Model"] = c.route.header
+	}
 	resp.Header["Runestone-Attempts"] = attemptsHeader(c.attempts)
 	answer := resp.Body.(*Answer)
 	answer.Provider, answer.Target, answer.Attempts = up.name, try.asksFor(), c.attempts
