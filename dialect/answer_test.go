@@ -52,6 +52,10 @@ func TestReadAnswer(t *testing.T) {
 			data:  `{"model":"m","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}`,
 			usage: &Usage{Input: 1, Output: 2}, usageOnly: true, models: []string{`"m"`},
 		},
+		"the chunk of usage with null": {
+			data:  `{"choices":null,"usage":{"prompt_tokens":1}}`,
+			usage: &Usage{Input: 1}, usageOnly: true,
+		},
 		"the chunk of usage with space": {
 			data:  "{ \"choices\" : [ \n ] , \"usage\" : { } }",
 			usage: &Usage{}, usageOnly: true,

@@ -171,7 +171,7 @@ func (w *chatWalk) root(key []byte) error {
 // list reads an array as it is.
 func (w *chatWalk) list(to *json.RawMessage) error {
 	value, err := w.next()
-	if err == nil && value[0] == '[' && !isEmptyArray(value) {
+	if err == nil && value[0] == '[' && !isEmpty(value) {
 		*to = value
 	}
 	return err

@@ -315,12 +315,13 @@ func ReadAnswer(data []byte) (a OpenAIAnswer, err error) {
 	if err != nil {
 		return a, ErrNotJSON
 	}
-	a.UsageOnly = a.HasUsage && choices.End > 0 && isEmptyArray(data[choices.Start:choices.End])
+	a.UsageOnly = a.HasUsage && choices.End > 0 && isEmpty(data[choices.Start:choices.End])
 	return a, nil
 }
 
-func isEmptyArray(v []byte) bool {
-	return v[0] == '[' && len(bytes.TrimSpace(v[1:len(v)-1])) == 0
+// isEmpty reports whether a value is null or an array without elements.
+func isEmpty(v []byte) bool {
+	return string(v) == "null" || v[0] == '[' && len(bytes.TrimSpace(v[1:len(v)-1])) == 0
 }
 
 // AppendRenamed appends data with the values at spans replaced by name.

@@ -58,7 +58,9 @@ func (a *Answer) Next() ([]byte, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
+	a.call.await()
 	p, err := a.src.next()
+	a.call.away.Store(true)
 	if err != nil {
 		a.err = err
 	}

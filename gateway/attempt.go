@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -63,7 +65,7 @@ func (t *attempt) do() (*http.Response, error) {
 		return nil, err
 	}
 	t.call.span.Inject(t.call.ctx, req.Header)
-	resp, err := up.roundTrip(req)
+	resp, err := t.send(req)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +90,39 @@ func (t *attempt) do() (*http.Response, error) {
 	}
 	resp.Body = answer
 	return resp, nil
+}
+
+// interruptEvery is how often the reading of an upload is interrupted until it is noticed: Caddy moves the deadline of
+// the client's connection before each read.
+const interruptEvery = 100 * time.Millisecond
+
+// send sends the request and returns the head of the answer.
+func (t *attempt) send(req *http.Request) (*http.Response, error) {
+	if t.r.Upload == nil {
+		return t.target.up.roundTrip(req)
+	}
+	if u, ok := t.r.Upload.(provider.Interrupter); ok { // for which net/http waits, however long the client takes
+		answered := make(chan struct{})
+		defer close(answered)
+		defer context.AfterFunc(t.call.ctx, func() {
+			for {
+				u.Interrupt()
+				select {
+				case <-answered:
+					return
+				case <-time.After(interruptEvery):
+				}
+			}
+		})()
+	}
+	resp, err := t.target.up.roundTrip(req)
+	if err != nil {
+		if t.call.ctx.Err() != nil {
+			return nil, context.Cause(t.call.ctx)
+		}
+		_, t.call.blameless = errors.AsType[*dialect.Error](err)
+	}
+	return resp, err
 }
 
 // asksFor returns the model that the provider is asked for.
@@ -200,14 +235,14 @@ const maxWhole = 32 << 20
 // still be had from another target.
 func (t *attempt) whole(resp *http.Response) (source, error) {
 	buf := NewBuffer(resp.ContentLength)
-	t.call.flowing()
 	for len(buf.B) <= maxWhole {
 		n, err := buf.ReadOnce(resp.Body)
 		if n > 0 {
-			t.call.progress()
+			t.call.flowing()
 		}
 		if err == io.EOF {
 			if resp.ContentLength >= 0 && int64(len(buf.B)) < resp.ContentLength {
+				buf.Free()
 				return nil, io.ErrUnexpectedEOF
 			}
 			return t.read(resp, buf), nil

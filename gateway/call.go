@@ -39,6 +39,7 @@ type call struct {
 	// The timer looks at these several times within each limit, so that progress
 	// costs neither a look at the clock nor a new timer.
 	heard atomic.Bool  // something has arrived since the timer last looked
+	away  atomic.Bool  // nobody waits for the provider: what has arrived is on its way to the client
 	quiet atomic.Int64 // how long nothing may arrive, 0 for ever
 	over  atomic.Bool
 	last  time.Duration // when the timer last saw that something had arrived
@@ -123,7 +124,7 @@ func (c *call) check() {
 		return
 	}
 	now := clock()
-	if c.heard.Swap(false) {
+	if c.heard.Swap(false) || c.away.Load() {
 		c.last = now
 	}
 	quiet := time.Duration(c.quiet.Load())
@@ -142,6 +143,14 @@ func (c *call) check() {
 func (c *call) progress() {
 	if !c.heard.Load() {
 		c.heard.Store(true)
+	}
+}
+
+// await notes that the provider is waited for again.
+func (c *call) await() {
+	if c.away.Load() {
+		c.progress()
+		c.away.Store(false)
 	}
 }
 

@@ -90,11 +90,12 @@ func (a *App) ask(ctx context.Context, r *provider.Request, route *route, p Pati
 
 func (c *course) answered(resp *http.Response, try *attempt) *http.Response {
 	up := try.target.up
-	resp.Header["Runestone-Provider"] = up.header
-	if delete(resp.Header, "Runestone-Model"); c.route.header[0] != "" {
-		resp.Header["Runestone-Model"] = c.route.header
+	// Not shared: Caddy's directive header changes values where they are.
+	values := []string{up.name, strconv.Itoa(c.attempts), c.route.header}
+	resp.Header["Runestone-Provider"], resp.Header["Runestone-Attempts"] = values[0:1:1], values[1:2:2]
+	if delete(resp.Header, "Runestone-Model"); c.route.header != "" {
+		resp.Header["Runestone-Model"] = values[2:]
 	}
-	resp.Header["Runestone-Attempts"] = attemptsHeader(c.attempts)
 	answer := resp.Body.(*Answer)
 	answer.Provider, answer.Target, answer.Attempts = up.name, try.asksFor(), c.attempts
 	answer.Waited, answer.price = c.waited, try.target.Price
@@ -102,15 +103,6 @@ func (c *course) answered(resp *http.Response, try *attempt) *http.Response {
 		answer.Model = c.route.name
 	}
 	return resp
-}
-
-var onlyAttempt = []string{"1"}
-
-func attemptsHeader(n int) []string {
-	if n == 1 {
-		return onlyAttempt
-	}
-	return []string{strconv.Itoa(n)}
 }
 
 func (a *App) logFailure(up *upstream, outcome string, err error) {

@@ -253,8 +253,8 @@ func (s *eventStream) read(block, data []byte, single bool) (replaced []byte, sa
 		if !s.ended {
 			s.ended = s.ends(data)
 		}
-		if bytes.HasPrefix(data, []byte(`{"error"`)) {
-			s.failed = true
+		if !s.failed {
+			s.failed = reportsError(data)
 		}
 		usage = dialect.MayHaveUsage(data)
 	}
@@ -271,7 +271,7 @@ func (s *eventStream) read(block, data []byte, single bool) (replaced []byte, sa
 		} else {
 			s.call.usage = answer.Usage
 		}
-		if answer.UsageOnly && s.dropUsage {
+		if s.dropUsage && !s.failed && (answer.UsageOnly || !bytes.Contains(data, choices)) {
 			return nil, false
 		}
 	}
@@ -295,7 +295,8 @@ func dataOffset(block []byte, i int, single bool) int {
 		if end < 0 {
 			end = len(line)
 		}
-		if value, ok := bytes.CutPrefix(line[:end], []byte("data:")); ok {
+		value, ok := bytes.CutPrefix(line[:end], []byte("data:"))
+		if ok || string(line[:end]) == "data" { // without a colon it is an empty line
 			value = bytes.TrimPrefix(value, []byte(" "))
 			if single || i < len(value) {
 				return at + end - len(value) + i
@@ -305,6 +306,8 @@ func dataOffset(block []byte, i int, single bool) int {
 		at += end + 1
 	}
 }
+
+var choices = []byte(`"choices"`)
 
 var finishReason = []byte(`"finish_reason"`)
 
@@ -339,7 +342,7 @@ func (s *eventStream) ends(data []byte) bool {
 				return true
 			}
 		}
-		return bytes.Contains(data, []byte(`"type":"error"`))
+		return hasType(data, "error")
 	}
 	for {
 		i := bytes.Index(data, finishReason)
@@ -352,6 +355,11 @@ func (s *eventStream) ends(data []byte) bool {
 			return true
 		}
 	}
+}
+
+// reportsError reports whether the data of an event is an error, in place of a part of the answer.
+func reportsError(data []byte) bool {
+	return bytes.Contains(data, []byte(`"error"`)) && !bytes.Contains(data, choices) && dialect.ErrorIn(data) != nil
 }
 
 func (s *eventStream) reportedError() bool { return s.failed }

@@ -15,9 +15,9 @@ import (
 
 // route is what a name leads to.
 type route struct {
-	name     string   // as clients write it
-	named    bool     // it is in the configuration
-	header   []string // the value of Runestone-Model
+	name     string // as clients write it
+	named    bool   // it is in the configuration
+	header   string // the value of Runestone-Model
 	targets  []*target
 	can      provider.Capability // what every target can do
 	context  int                 // the shortest context of a target, 0 for no bound
@@ -27,7 +27,7 @@ type route struct {
 
 // newRoute returns the route of a name that leads to these targets, in their order.
 func newRoute(name string, targets ...*target) *route {
-	r := &route{name: name, header: []string{headerText(name)}, selector: policy.Failover{}, can: provider.AllCapabilities}
+	r := &route{name: name, header: headerText(name), selector: policy.Failover{}, can: provider.AllCapabilities}
 	for _, t := range targets {
 		r.add(t)
 	}
@@ -160,7 +160,7 @@ func (a *App) aliased(alias string) (*route, error) {
 	}
 	if r := a.routes[to]; r != nil {
 		r := *r
-		r.name, r.header = alias, []string{headerText(alias)}
+		r.name, r.header = alias, headerText(alias)
 		return &r, nil
 	}
 	if r := a.direct(to); r != nil {

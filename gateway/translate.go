@@ -210,11 +210,10 @@ const maxErrorBody = 1 << 20
 // readWhole reads an answer to its end, which must come within a limit.
 func (t *attempt) readWhole(resp *http.Response, limit int) (*Buffer, error) {
 	buf := NewBuffer(resp.ContentLength)
-	t.call.flowing()
 	for {
 		n, err := buf.ReadOnce(resp.Body)
 		if n > 0 {
-			t.call.progress()
+			t.call.flowing()
 		}
 		switch {
 		case len(buf.B) > limit:

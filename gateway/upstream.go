@@ -14,8 +14,7 @@ import (
 // upstream is a provider ready for use.
 type upstream struct {
 	name     string
-	header   []string // the value of Runestone-Provider
-	config   []byte   // the adapter's
+	config   []byte // the adapter's
 	provider provider.Provider
 	speaker  provider.Speaker // provider, if it is one
 	keys     *credentials
@@ -46,7 +45,7 @@ func newUpstream(name string, adapter provider.Provider, keys *credentials, time
 	}
 	bound := func(d caddy.Duration) time.Duration { return max(0, time.Duration(d)) }
 	up := &upstream{
-		name: name, header: []string{name}, config: config.AdapterRaw, provider: adapter, keys: keys,
+		name: name, config: config.AdapterRaw, provider: adapter, keys: keys,
 		known:  catalogName(name, adapter),
 		limits: limits{bound(all.Connect), bound(all.FirstByte), bound(all.Idle), bound(all.Total)},
 	}

@@ -114,7 +114,7 @@ func (x *exchange) serveJobs() bool {
 	if x.api != gateway.Jobs && x.r.URL.Path+"/" != gateway.JobsPath {
 		return false
 	}
-	x.w.Header()["Cache-Control"] = noStore
+	x.w.Header().Set("Cache-Control", noStore)
 	id, what := jobPath(x.r.URL.Path)
 	if !overflow.ValidID(id) || what != "" && what != "response" && what != "events" {
 		x.jobRefused(overflow.ErrNotFound)
@@ -257,7 +257,7 @@ func (x *exchange) storedAnswer(service *overflow.Service, job *overflow.Job) {
 		x.outcome = telemetry.OutcomeError
 	}
 	if answer.Stream {
-		header["X-Accel-Buffering"] = unbuffered
+		header.Set("X-Accel-Buffering", "no")
 	}
 	x.firstByte = time.Now()
 	x.w.WriteHeader(answer.Status)

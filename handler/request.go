@@ -73,7 +73,7 @@ func (x *exchange) read() *dialect.Error {
 	case isJSON && r.Header.Get("Content-Encoding") == "":
 		return x.readJSON()
 	}
-	x.req.Upload, x.req.UploadLength = r.Body, r.ContentLength
+	x.req.Upload, x.req.UploadLength = &upload{body: r.Body, conn: http.NewResponseController(x.w)}, r.ContentLength
 	if media == "multipart/form-data" && params["boundary"] != "" && (x.app.NeedsModel() || x.caller.Restricted()) {
 		return x.peekForm(params["boundary"], x.app.MaxBodyBytes())
 	}

@@ -58,20 +58,17 @@ func (x *exchange) respond(resp *http.Response, answer *gateway.Answer) {
 	}
 }
 
-var (
-	noStore     = []string{"no-cache, no-transform"}
-	unbuffered  = []string{"no"}
-	eventStream = []string{"text/event-stream"}
-)
+// noStore is for what must be neither kept nor changed: an encoder would hold tokens back.
+const noStore = "no-cache, no-transform"
 
 // openStream sends the head of a stream, or has it sent with the first event.
 func (x *exchange) openStream() {
 	header := x.w.Header()
 	if len(header["Content-Type"]) == 0 {
-		header["Content-Type"] = eventStream
+		header["Content-Type"] = []string{"text/event-stream"}
 	}
-	header["Cache-Control"] = noStore // no-transform: an encoder would hold tokens back
-	header["X-Accel-Buffering"] = unbuffered
+	values := []string{noStore, "no"} // not shared: Caddy's directive header changes values where they are
+	header["Cache-Control"], header["X-Accel-Buffering"] = values[:1:1], values[1:]
 	x.stream, x.status = true, http.StatusOK
 	x.client = newStreamWriter(x.w, x.r)
 	x.w.WriteHeader(x.status)
@@ -138,7 +135,7 @@ func (x *exchange) finish(answer *gateway.Answer, err error) {
 // serveModels answers what the gateway itself knows about models, and reports
 // whether it did.
 func (x *exchange) serveModels() bool {
-	if x.r.Method != http.MethodGet {
+	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
 		return false
 	}
 	if x.r.URL.Path == "/v1/models" {

@@ -61,9 +61,16 @@ type Request struct {
 	// Upload is a body that is relayed as it arrives, readable once, so a call
 	// that has one is never retried. Body, if not nil, is what comes before it, and
 	// ModelSpan where that holds the model's name, without quotes. UploadLength
-	// is the length of Upload in bytes, -1 when unknown.
+	// is the length of Upload in bytes, -1 when unknown. An error of Upload that is a *dialect.Error is
+	// the client's doing, and is what it is told; an [Interrupter] need not be waited for.
 	Upload       io.Reader
 	UploadLength int64
+}
+
+// Interrupter is an upload whose reading can be ended.
+type Interrupter interface {
+	// Interrupt has a Read fail that waits, and all that follow. It may be called again, and at any time.
+	Interrupt()
 }
 
 // Target is where one attempt goes.
