@@ -158,6 +158,18 @@ func TestIdleTimeout(t *testing.T) {
 			t.Errorf("error %v: %s", a.Err, difference(a.Body, want))
 		}
 	})
+	t.Run("an answer whose head comes long before it is waited for", func(t *testing.T) {
+		t.Parallel()
+		up.on("early", func(x *exchange) {
+			text := chatJSON("early", "hi")
+			x.head(200, "Content-Type: application/json", fmt.Sprint("Content-Length: ", len(text)))
+			<-time.After(1500 * time.Millisecond)
+			x.write(text)
+		})
+		if a := g.post(t, chatPath, chatBody("up/early", "")); a.StatusCode != 200 || a.Body != chatJSON("up/early", "hi") {
+			t.Errorf("status %d: %s", a.StatusCode, a.Body)
+		}
+	})
 	t.Run("an answer that falls silent breaks off", func(t *testing.T) {
 		t.Parallel()
 		up.on("half", func(x *exchange) {

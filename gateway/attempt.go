@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -98,31 +97,35 @@ const interruptEvery = 100 * time.Millisecond
 
 // send sends the request and returns the head of the answer.
 func (t *attempt) send(req *http.Request) (*http.Response, error) {
-	if t.r.Upload == nil {
+	upload, ok := t.r.Upload.(provider.ClientUpload)
+	if !ok {
 		return t.target.up.roundTrip(req)
 	}
-	if u, ok := t.r.Upload.(provider.Interrupter); ok { // for which net/http waits, however long the client takes
-		answered := make(chan struct{})
-		defer close(answered)
-		defer context.AfterFunc(t.call.ctx, func() {
-			for {
-				u.Interrupt()
-				select {
-				case <-answered:
-					return
-				case <-time.After(interruptEvery):
-				}
+	answered := make(chan struct{})
+	defer close(answered)
+	// net/http waits for an upload, however long the client takes.
+	defer context.AfterFunc(t.call.ctx, func() {
+		for {
+			upload.Interrupt()
+			select {
+			case <-answered:
+				return
+			case <-time.After(interruptEvery):
 			}
-		})()
-	}
-	resp, err := t.target.up.roundTrip(req)
-	if err != nil {
-		if t.call.ctx.Err() != nil {
-			return nil, context.Cause(t.call.ctx)
 		}
-		_, t.call.blameless = errors.AsType[*dialect.Error](err)
+	})()
+	resp, err := t.target.up.roundTrip(req)
+	if err == nil {
+		return resp, nil
 	}
-	return resp, err
+	if told := upload.Broken(); told != nil { // before the context, which ends with the connection that it came on
+		t.call.blameless = true
+		return nil, told
+	}
+	if t.call.ctx.Err() != nil {
+		err = context.Cause(t.call.ctx)
+	}
+	return nil, err
 }
 
 // asksFor returns the model that the provider is asked for.

@@ -296,7 +296,10 @@ func dataOffset(block []byte, i int, single bool) int {
 			end = len(line)
 		}
 		value, ok := bytes.CutPrefix(line[:end], []byte("data:"))
-		if ok || string(line[:end]) == "data" { // without a colon it is an empty line
+		if !ok && string(value) == "data" { // without a colon it is an empty line
+			value, ok = value[len(value):], true
+		}
+		if ok {
 			value = bytes.TrimPrefix(value, []byte(" "))
 			if single || i < len(value) {
 				return at + end - len(value) + i

@@ -4,7 +4,7 @@
 // saves most of what net/http's Transport costs, which keeps two goroutines and
 // their stacks, buffers and hand-overs for each connection.
 //
-// It serves requests whose body is in memory. Proxies, TLS, HTTP/2, upgrades and
+// It serves requests whose body is in memory and no larger than 256 KiB. Proxies, TLS, HTTP/2, upgrades and
 // uploads are net/http's.
 //
 // Of the server's side it has what a stream needs: [ChunkWriter].
@@ -42,6 +42,10 @@ const (
 	defaultIdleTimeout = 50 * time.Second
 )
 
+// maxBody bounds a body in bytes: it is sent whole before the answer is looked at, so that it has to
+// fit into what the sockets hold of a server that answers without reading it.
+const maxBody = 256 << 10
+
 // Buffered is a request body in memory.
 type Buffered interface {
 	io.ReadCloser
@@ -51,7 +55,7 @@ type Buffered interface {
 
 // Serves reports whether RoundTrip can send req.
 func Serves(req *http.Request) bool {
-	if req.URL.Scheme != "http" {
+	if req.URL.Scheme != "http" || req.ContentLength > maxBody {
 		return false
 	}
 	_, buffered := req.Body.(Buffered)

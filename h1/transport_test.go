@@ -406,4 +406,9 @@ func TestServes(t *testing.T) {
 	if h1.Serves(upload) {
 		t.Error("it would take an upload")
 	}
+	large, _ := request(t, t.Context(), "POST", "http://a")
+	large.ContentLength = 256<<10 + 1
+	if h1.Serves(large) {
+		t.Error("it would take a large body")
+	}
 }

@@ -7,15 +7,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/provider"
 )
 
-// upload is a body that is relayed as it arrives. What goes wrong with it is an error that says what the client
-// is to be told: the provider has no part in it.
+// upload is a body that is relayed as it arrives.
 type upload struct {
 	body        io.Reader
 	conn        *http.ResponseController
 	interrupted atomic.Bool
+	told        atomic.Pointer[dialect.Error] // what went wrong
 }
 
 // Read implements io.Reader.
@@ -25,16 +26,23 @@ func (u *upload) Read(p []byte) (int, error) {
 	}
 	n, err := u.body.Read(p)
 	if err != nil && err != io.EOF {
-		return n, unreadable(err)
+		told := unreadable(err)
+		if !u.interrupted.Load() {
+			u.told.CompareAndSwap(nil, told)
+		}
+		return n, told
 	}
 	return n, err
 }
 
-// Interrupt implements provider.Interrupter.
+// Broken implements provider.ClientUpload.
+func (u *upload) Broken() *dialect.Error { return u.told.Load() }
+
+// Interrupt implements provider.ClientUpload.
 func (u *upload) Interrupt() {
 	u.interrupted.Store(true)
 	_ = u.conn.SetReadDeadline(time.Unix(1, 0)) // of HTTP/1 the connection's, which ends with the request
 }
 
 // Interface guard
-var _ provider.Interrupter = (*upload)(nil)
+var _ provider.ClientUpload = (*upload)(nil)

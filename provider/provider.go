@@ -61,16 +61,19 @@ type Request struct {
 	// Upload is a body that is relayed as it arrives, readable once, so a call
 	// that has one is never retried. Body, if not nil, is what comes before it, and
 	// ModelSpan where that holds the model's name, without quotes. UploadLength
-	// is the length of Upload in bytes, -1 when unknown. An error of Upload that is a *dialect.Error is
-	// the client's doing, and is what it is told; an [Interrupter] need not be waited for.
+	// is the length of Upload in bytes, -1 when unknown. A client's is a [ClientUpload].
 	Upload       io.Reader
 	UploadLength int64
 }
 
-// Interrupter is an upload whose reading can be ended.
-type Interrupter interface {
-	// Interrupt has a Read fail that waits, and all that follow. It may be called again, and at any time.
+// ClientUpload is an upload that comes from a client. Its methods may be called at any time, and again.
+type ClientUpload interface {
+	io.Reader
+	// Interrupt has a Read fail that waits, and all that follow.
 	Interrupt()
+	// Broken returns what the client is told when its upload has not come to its end, which is nothing that a
+	// provider could do anything about. It is nil as long as all is well, and when it was interrupted.
+	Broken() *dialect.Error
 }
 
 // Target is where one attempt goes.
