@@ -131,6 +131,56 @@ func TestJobsCount(t *testing.T) {
 	}
 }
 
+// TestCancelledJobsCount: whoever cancels a job at which a provider works has used what was estimated.
+func TestCancelledJobsCount(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t)
+	s := diverted(withKeys(up, keyLine("a", "limits {\ntokens 100000 1h\n}"), deferring()))
+	s.Env = keyEnv("a")
+	g := start(t, s)
+	left := func() int64 {
+		up.on("gpt-upstream", hello)
+		return g.post(t, chatPath, chatBody("smart", ""), auth("a")).remaining(t, "Tokens")
+	}
+	before := left()
+	held := hold(up, "gpt-upstream")
+	j := g.divert(t, chatBody("smart", `,"max_tokens":5000`), auth("a"))
+	held.next(t)
+	g.delete(t, j.ID, auth("a"))
+	g.awaitJob(t, j.ID, "cancelled", auth("a"))
+	close(held.letGo)
+	if used := before - left(); used < 5000 {
+		t.Errorf("%d tokens were used", used)
+	}
+}
+
+// TestJobsHaveNoLimitsOfProviders: what a provider has said of its own limits is not for a client that has others.
+func TestJobsHaveNoLimitsOfProviders(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t)
+	up.on("gpt-upstream", playJSON(200, chatJSON("gpt-upstream", "Hello"), "X-Ratelimit-Limit-Requests: 77"))
+	s := diverted(withKeys(up, keyLine("a", "limits {\nrequests 1000 1h\n}"), deferring()))
+	s.Env = keyEnv("a")
+	g := start(t, s)
+	j := g.divert(t, chatBody("smart", ""), auth("a"))
+	if a := g.response(t, j.ID, auth("a")); a.StatusCode != 200 || a.Header.Get("X-Ratelimit-Limit-Requests") != "" {
+		t.Errorf("status %d, headers %v", a.StatusCode, a.Header)
+	}
+}
+
+// TestNoJobsForWhoMayNotSeeThem: a key that may not use jobs is answered as if it had not asked for one.
+func TestNoJobsForWhoMayNotSeeThem(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t)
+	up.on("gpt-upstream", playJSON(429, broken, "Retry-After: 1"))
+	s := learning(withKeys(up, keyLine("a", "routes chat"), "line {\nwait off\n}", deferring("default async")))
+	s.Env = keyEnv("a")
+	g := start(t, s)
+	if a := g.post(t, chatPath, chatBody("smart", ""), auth("a"), respondAsync); a.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("status %d: %s", a.StatusCode, a.Body)
+	}
+}
+
 // TestOverTheLimitIsQueued: who takes a job gets one instead of a 429, which says when it will be tried.
 func TestOverTheLimitIsQueued(t *testing.T) {
 	t.Parallel()

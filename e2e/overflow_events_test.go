@@ -234,6 +234,22 @@ func TestFollowOtherAnswers(t *testing.T) {
 	}
 }
 
+// TestFollowSound: what is no text is not put into an event.
+func TestFollowSound(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t)
+	g := start(t, diverted(oneProvider(up, deferring())))
+	const sound = "ID3\x00\xff\xfe\r\n\x01"
+	up.on("sound", func(x *exchange) { x.answer(200, "audio/mpeg", sound) })
+	j := wantJob(t, g.post(t, "/v1/audio/speech", `{"model":"up/sound","input":"hi"}`, divert))
+	if a := g.response(t, j.ID); a.Body != sound || a.Header.Get("Content-Type") != "audio/mpeg" {
+		t.Errorf("the answer is %q", a.Body)
+	}
+	s := g.follow(t, j.ID)
+	s.wantState("completed")
+	s.wantOver()
+}
+
 // TestFollowHeartbeats: a client that has nothing to be told of knows that it is not forgotten,
 // and how the line before its job moves on.
 func TestFollowHeartbeats(t *testing.T) {

@@ -86,7 +86,12 @@ func (d *drainServer) Serve(ctx context.Context, s *overflow.StoredRequest, job 
 	}
 	resp, err := d.app.Do(ctx, r, Patience{Background: true, PerProvider: d.perProvider})
 	if err != nil {
-		lease.Return()
+		var failure *Failure
+		if errors.As(err, &failure) && failure.Attempts > 0 && errors.Is(context.Cause(ctx), overflow.ErrCancelled) {
+			Settle(lease, telemetry.OutcomeCanceled, r.Needs, dialect.Usage{}, 0) // as of a client that leaves
+		} else {
+			lease.Return()
+		}
 		return nil, deferred(err, r.API)
 	}
 	answer := resp.Body.(*Answer)
@@ -110,7 +115,7 @@ func (d *drainServer) Serve(ctx context.Context, s *overflow.StoredRequest, job 
 // given up if it never will.
 func overLimit(refusal *keys.Refusal, api dialect.API) error {
 	if !refusal.Never {
-		return &overflow.Unavailable{After: refusal.RetryAfter, Refused: true}
+		return &overflow.Unavailable{After: refusal.RetryAfter, Limited: true}
 	}
 	told := &dialect.Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "request_too_large", Param: refusal.Limit, Message: refusal.Error()}
 	return &overflow.Failure{Status: told.Status, Body: told.Append(nil, api, ""), Message: "it is larger than its limit " + refusal.Limit}

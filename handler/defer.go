@@ -41,7 +41,8 @@ const (
 func (x *exchange) divert() bool {
 	x.prefers = readPreferences(x.r.Header["Prefer"])
 	setup := x.app.OverflowSetup()
-	queueable := setup != nil && x.r.Method == http.MethodPost && x.req.Body != nil && x.req.Upload == nil
+	queueable := setup != nil && x.r.Method == http.MethodPost && x.req.Body != nil && x.req.Upload == nil &&
+		x.caller.MayCall(string(gateway.Jobs)) // else it could not get the answer
 	x.deferrable = queueable && (x.prefers.async || setup.Async || x.diverts == divertAlways)
 	if told := x.checkOverflow(queueable); told != nil {
 		x.refuse(told, telemetry.OutcomeInvalid)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/runestone-gateway/runestone/gateway"
 	"github.com/runestone-gateway/runestone/overflow"
@@ -252,6 +253,9 @@ func (f *follower) whole(ctx context.Context, answer *overflow.StoredAnswer) err
 	var body []byte
 	for len(body) <= maxEvent {
 		chunk, err := answer.Next(ctx)
+		if err == io.EOF && !utf8.Valid(body) {
+			return nil // no text, such as sound: it is to be fetched
+		}
 		if err == io.EOF {
 			return f.x.client.send(appendEvent(nil, responseEvent, body, ""))
 		}

@@ -252,6 +252,9 @@ func (x *exchange) storedAnswer(service *overflow.Service, job *overflow.Job) {
 	}
 	header := x.w.Header()
 	gateway.CopyAnswerHeader(header, answer.Header)
+	if x.app.HasLimits(x.caller, job.Model) {
+		dropLimits(header)
+	}
 	x.outcome, x.status, x.stream = telemetry.OutcomeOK, answer.Status, answer.Stream
 	if answer.Status >= http.StatusBadRequest {
 		x.outcome = telemetry.OutcomeError

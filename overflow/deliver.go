@@ -60,7 +60,7 @@ func (r *run) deliver() {
 		r.close(r.judged(d), d, time.Since(start))
 	case errors.Is(cause, errLost):
 		r.tell(&Change{}, telemetry.DrainLost)
-	case errors.Is(cause, errCancelled):
+	case errors.Is(cause, ErrCancelled):
 		r.settle(nil, r.cancelled(nil))
 	default:
 		r.settle(nil, r.putBack())

@@ -245,7 +245,7 @@ func (e *Engine) beat() {
 		default:
 			r.until = asked.Add(lease)
 			if pulses[i] == CancelAsked {
-				r.cancel(errCancelled)
+				r.cancel(ErrCancelled)
 			}
 		}
 	}

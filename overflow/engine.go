@@ -60,6 +60,9 @@ type Unavailable struct {
 	// Refused is whether a provider was asked, and has said so: room in the gateway's own
 	// books means nothing then.
 	Refused bool
+	// Limited is whether a limit of whoever has asked for it is used up. Room for its model means nothing
+	// then; After is when the limit has some, unless others are faster.
+	Limited bool
 }
 
 // Error implements error.
@@ -112,12 +115,14 @@ type Engine struct {
 	closed  bool
 }
 
-// Why a run ends before its time.
+// ErrCancelled is the cause for which the context of [Server.Serve] ends when nobody wants the job any more.
+var ErrCancelled = errors.New("the job is cancelled")
+
+// Why else a run ends before its time.
 var (
-	errStopping  = errors.New("the process is about to exit")
-	errLost      = errors.New("the lease is lost")
-	errCancelled = errors.New("the job is cancelled")
-	errTimeout   = errors.New("the job took too long (job_timeout)")
+	errStopping = errors.New("the process is about to exit")
+	errLost     = errors.New("the lease is lost")
+	errTimeout  = errors.New("the job took too long (job_timeout)")
 )
 
 // NewEngine returns an engine that stands still. It owns the queue from now on.

@@ -120,6 +120,36 @@ func TestAJobForWhichThereSeemsToBeRoomIsLookedAtAgainSoon(t *testing.T) {
 	})
 }
 
+// A limit of the key's has room again at a certain time, unless others of its jobs are faster.
+func TestAJobOverALimitIsLookedAtWhenThatHasRoom(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, nil).started()
+		var at []time.Time
+		w.server.do(func(context.Context, *overflow.StoredRequest, *overflow.Job) (*overflow.Answer, error) {
+			switch at = append(at, time.Now()); len(at) {
+			case 1:
+				return nil, &overflow.Unavailable{After: 5 * time.Minute, Limited: true}
+			case 12:
+				return whole(200, answerText), nil
+			}
+			return nil, &overflow.Unavailable{After: 10 * time.Second, Limited: true}
+		})
+		job := w.submit("m")
+		synctest.Wait()
+		w.is(job, overflow.Scheduled, "", 0)
+		w.until(job, overflow.Completed)
+		for i := range len(at) - 1 {
+			want := 10.
+			if i == 0 {
+				want = 300
+			}
+			if got := at[i+1].Sub(at[i]).Seconds(); got < want || got > want+1 {
+				t.Errorf("pause %d is %.1fs, want %.0fs", i, got, want)
+			}
+		}
+	})
+}
+
 // A pause of the target's ends by time alone: nothing is freed, and nobody says a word.
 func TestAJobThatWaitsForAPauseToEndIsWokenWhenItDoes(t *testing.T) {
 	bubble(t, func(t *testing.T) {

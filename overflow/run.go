@@ -139,7 +139,7 @@ func (r *run) failed(req *StoredRequest, err error) (Change, string) {
 	switch cause := context.Cause(r.ctx); {
 	case errors.Is(cause, errLost):
 		return Change{}, telemetry.DrainLost
-	case errors.Is(cause, errCancelled):
+	case errors.Is(cause, ErrCancelled):
 		return r.cancelled(req), telemetry.DrainCancelled
 	case errors.Is(cause, errStopping):
 		return r.putBack(), telemetry.DrainReturned
@@ -226,7 +226,11 @@ const (
 // has refused the job, and when there is room by now, or for others only.
 func (r *run) snooze(u *Unavailable) Change {
 	first, longest := firstSnooze, longestSnooze
-	if !u.Refused {
+	switch {
+	case u.Refused:
+	case u.Limited:
+		first, longest = firstGlance, longestGlance
+	default:
 		if r.setup.server.Room(r.job.Model) <= 0 {
 			if u.After > 0 {
 				r.engine.lanes.alarm(u.After, r.engine.nudgeLanes)

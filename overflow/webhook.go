@@ -281,7 +281,8 @@ func judge(resp *http.Response, now time.Time) delivery {
 
 // retryAfter returns how long a Retry-After asks to wait (RFC 9110, section 10.2.3).
 func retryAfter(v string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(v, 10, 64); err == nil {
+	// Of one that is too large, ParseUint returns the largest.
+	if seconds, err := strconv.ParseUint(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, uint64(maxCallbackPause/time.Second))) * time.Second
 	}
 	t, err := http.ParseTime(v)
