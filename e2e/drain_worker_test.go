@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -122,7 +123,7 @@ func TestDrainAnswerLost(t *testing.T) {
 			if s.number > 1 {
 				quickly(s)
 			} else if acknowledged.pass(s) {
-				_ = st.n.cmd.Process.Signal(syscall.SIGSTOP)
+				freeze(st.n.cmd.Process)
 				s.answer() // as far as the provider can tell
 				lost <- struct{}{}
 			}
@@ -136,6 +137,21 @@ func TestDrainAnswerLost(t *testing.T) {
 			t.Error("want it to be run twice, and completed once")
 		}
 	})
+}
+
+// freeze stops a process, and returns when none of its threads runs on: the signal alone does not wait for that.
+func freeze(p *os.Process) {
+	_ = p.Signal(syscall.SIGSTOP)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(time.Millisecond) {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Pid)) // Linux has them
+		if !slices.ContainsFunc(threads, func(file string) bool {
+			text, _ := os.ReadFile(file)
+			_, state, ok := strings.Cut(string(text), ") ") // behind the name
+			return ok && !strings.HasPrefix(state, "T")
+		}) {
+			return
+		}
+	}
 }
 
 // TestDrainTermination: a process that is told to exit claims nothing more, gives what
