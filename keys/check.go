@@ -69,6 +69,19 @@ func (c *Config) Validate() error {
 // Validate returns an error that wraps [ErrInvalid] and names what is out of range. It resolves and
 // reads nothing.
 func (k *Key) Validate() error {
+	if err := k.wellFormed(); err != nil {
+		return err
+	}
+	for _, route := range k.Routes {
+		if !slices.Contains(Routes, route) {
+			return fmt.Errorf("%w %s: routes has '%s', which there is not; routes are %s", ErrInvalid, k.Name, route, strings.Join(Routes, ", "))
+		}
+	}
+	return nil
+}
+
+// wellFormed is Validate for what is stored already: a newer node may know routes that this one does not.
+func (k *Key) wellFormed() error {
 	if !validName.MatchString(k.Name) {
 		// A text that is no name may be a secret in the wrong place.
 		return fmt.Errorf("%w: a name is missing or has other characters than letters, digits, dots, dashes and underscores, at most 64", ErrInvalid)
@@ -96,10 +109,8 @@ func (k *Key) validate() error {
 			return errors.New("models has one that is empty, or has a * elsewhere than at its end; write names such as smart or gpt-*")
 		}
 	}
-	for _, route := range k.Routes {
-		if !slices.Contains(Routes, route) {
-			return fmt.Errorf("routes has '%s', which there is not; routes are %s", route, strings.Join(Routes, ", "))
-		}
+	if slices.Contains(k.Routes, "") {
+		return errors.New("routes has one that is empty; remove it")
 	}
 	if k.Priority < 0 || k.Priority > lastPriority {
 		return fmt.Errorf("priority is %d; write 0, which is served first, to %d", k.Priority, lastPriority)

@@ -173,6 +173,7 @@ func TestTheConfigurationIsCheckedAndShowsNoSecret(t *testing.T) {
 		"also one of key a":           {{Name: "a", Secrets: good}, {Name: "b", Secrets: good}},
 		"priority is 4":               {{Name: "a", Secrets: good, Priority: 4}},
 		"models has one":              {{Name: "a", Secrets: good, Models: []string{"a*b"}}},
+		"routes has one":              {{Name: "a", Secrets: good, Routes: []string{""}}},
 		"routes has 'chats'":          {{Name: "a", Secrets: good, Routes: []string{"chats"}}},
 		"metadata has more":           {{Name: "a", Secrets: good, Metadata: map[string]string{"a": strings.Repeat("x", 5000)}}},
 		"requests: n is 0":            {{Name: "a", Secrets: good, Limits: &Limits{Requests: rate(0, "1m")}}},

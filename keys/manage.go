@@ -139,7 +139,7 @@ func (d *Directory) Rotate(ctx context.Context, name string, grace time.Duration
 		k.Secrets = slices.DeleteFunc(k.Secrets, func(s Secret) bool { return now.Sub(s.Ends) > keepEnded })
 		issued = k.issue(now.Truncate(time.Second))
 		issued.Ended = ends
-		return &k, k.Validate()
+		return &k, k.wellFormed()
 	})
 	if err != nil {
 		return Issued{}, err

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -168,6 +169,7 @@ func TestChangesThatCannotBeMade(t *testing.T) {
 		"a name that is a path":        {create(Key{Name: "../x"}), ErrInvalid},
 		"rotating a path":              {rotate("../x"), ErrInvalid},
 		"a secret of one's own":        {create(Key{Name: "own", Secrets: []Secret{secretOf("x")}}), ErrInvalid},
+		"a route that there is not":    {create(Key{Name: "own", Routes: []string{"chats"}}), ErrInvalid},
 		"limits out of range":          {create(Key{Name: "own", Priority: 9}), ErrInvalid},
 		"where nothing is stored":      {errNone, ErrNoStorage},
 	} {
@@ -203,6 +205,33 @@ func TestStorageIsLookedAtAsLittleAsCanBe(t *testing.T) {
 	_ = d.Load(t.Context())
 	if _, err := d.Named("k3"); err != ErrRefused {
 		t.Error("a key that is gone is still accepted")
+	}
+}
+
+// What is stored may have been made by a newer node, or before routes were looked at.
+func TestStoredKeysWithUnknownRoutesAreKeys(t *testing.T) {
+	t.Parallel()
+	storage, c := newMemoryStorage(), newClock()
+	d := newTestDirectory(t, &Config{Stored: true}, DirectoryOptions{Storage: storage, Now: c.now})
+	issued, err := d.Create(t.Context(), Key{Name: "team", Routes: []string{"chat"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := storage.files[recordOf("team")]
+	storage.files[recordOf("team")] = bytes.Replace(record, []byte(`"chat"`), []byte(`"chat","telepathy"`), 1)
+	c.advance(fullLook)
+	if err := d.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next, err := d.Rotate(t.Context(), "team", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []Issued{issued, next} {
+		caller, err := d.Lookup(secret.Secret.Reveal())
+		if err != nil || !caller.MayCall("chat") || !caller.MayCall("telepathy") || caller.MayCall("messages") {
+			t.Errorf("%+v, %v", caller, err)
+		}
 	}
 }
 

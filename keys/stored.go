@@ -130,7 +130,7 @@ func parseStored(file string, text []byte) (*Key, error) {
 	if err := json.Unmarshal(text, k); err != nil {
 		return nil, errStored
 	}
-	if err := k.Validate(); err != nil {
+	if err := k.wellFormed(); err != nil {
 		return nil, err
 	}
 	if !strings.EqualFold(path.Base(file), k.Name+".json") {
