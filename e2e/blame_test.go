@@ -28,14 +28,7 @@ func (c rawConn) reply() answer {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return c.rest(res)
-}
-
-// rest reads the body of an answer.
-func (c rawConn) rest(res *http.Response) answer {
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	return answer{Response: res, Body: string(b), Err: err}
+	return answerOf(res)
 }
 
 // TestClientsUploadsDoNotOpenBreakers: an upload that goes wrong is its client's, who is told so.
@@ -111,7 +104,7 @@ func TestSlowReadersAreNotTheProvidersSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-time.After(2 * time.Second) // the pause is what is tested
-	a := conn.rest(res)
+	a := answerOf(res)
 	if a.Err != nil || strings.Count(a.Body, "\n\n") != events+2 || !strings.HasSuffix(a.Body, doneEvent) {
 		t.Errorf("error %v, %d events: %.300s", a.Err, strings.Count(a.Body, "\n\n"), a.Body[max(0, len(a.Body)-300):])
 	}
@@ -197,7 +190,7 @@ func TestEarlyRefusalOfALargeBody(t *testing.T) {
 	}
 }
 
-// TestAnswersOfCallsWithoutAModelNameNone.
+// TestAnswersOfCallsWithoutAModelNameNone, whatever the provider says.
 func TestAnswersOfCallsWithoutAModelNameNone(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t)

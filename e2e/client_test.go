@@ -43,6 +43,11 @@ func (g *gateway) do(t testing.TB, method, path, body string, headers ...string)
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", method, path, err, g.tail())
 	}
+	return answerOf(res)
+}
+
+// answerOf reads the body of an answer.
+func answerOf(res *http.Response) answer {
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	return answer{Response: res, Body: string(b), Err: err}

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -169,9 +168,7 @@ func (g *gateway) insist(t testing.TB, path, body, header string) answer {
 	for try := 1; ; try++ {
 		res, err := g.send(t, t.Context(), http.MethodPost, path, body, "Content-Type: application/json", header)
 		if err == nil {
-			defer res.Body.Close()
-			b, err := io.ReadAll(res.Body)
-			return answer{Response: res, Body: string(b), Err: err}
+			return answerOf(res)
 		}
 		if try == 3 {
 			t.Errorf("POST %s: %v", path, err)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -306,9 +305,7 @@ func TestFollowOverReloadAndExit(t *testing.T) {
 				waits <- answer{Err: err}
 				return
 			}
-			defer res.Body.Close()
-			b, err := io.ReadAll(res.Body)
-			waits <- answer{Response: res, Body: string(b), Err: err}
+			waits <- answerOf(res)
 		}()
 	}
 	eventually(t, patience, "the waits have not arrived", func() bool {

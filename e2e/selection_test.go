@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -96,9 +95,7 @@ func (g *gateway) begin(t testing.TB, body string, headers ...string) *pending {
 			p.answer.Err = err
 			return
 		}
-		defer res.Body.Close()
-		b, err := io.ReadAll(res.Body)
-		p.answer = answer{Response: res, Body: string(b), Err: err}
+		p.answer = answerOf(res)
 	}()
 	return p
 }

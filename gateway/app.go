@@ -162,7 +162,7 @@ func (a *App) loadProviders(ctx caddy.Context) error {
 					zap.String("provider", name), zap.Error(err))
 				continue
 			}
-			if len(config.APIKeys) == 0 {
+			if len(config.APIKeys) == 0 && errors.Is(err, errKeyEmpty) {
 				variable := module.(provider.EnvKeyer).EnvKey()
 				return fmt.Errorf("providers.%s: it has no api_key, and the variable %s, which it takes then, is not set: set that, or write api_key", name, variable)
 			}

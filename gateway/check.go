@@ -152,8 +152,7 @@ func (k *checker) invalid(path, what string, err error) {
 		found = joined.Unwrap()
 	}
 	for _, err := range found {
-		field, _, _ := strings.Cut(err.Error(), " ")
-		k.addf(path+"."+field, "%s: %v", what, err)
+		k.addf(path+fieldOf(err.Error()), "%s: %v", what, err)
 	}
 }
 

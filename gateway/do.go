@@ -93,8 +93,10 @@ func (c *course) answered(resp *http.Response, try *attempt) *http.Response {
 	// Not shared: Caddy's directive header changes values where they are.
 	values := []string{up.name, strconv.Itoa(c.attempts), c.route.header}
 	resp.Header["Runestone-Provider"], resp.Header["Runestone-Attempts"] = values[0:1:1], values[1:2:2]
-	if delete(resp.Header, "Runestone-Model"); c.route.header != "" {
+	if c.route.header != "" {
 		resp.Header["Runestone-Model"] = values[2:]
+	} else {
+		delete(resp.Header, "Runestone-Model") // of a gateway further on
 	}
 	answer := resp.Body.(*Answer)
 	answer.Provider, answer.Target, answer.Attempts = up.name, try.asksFor(), c.attempts

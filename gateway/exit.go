@@ -23,7 +23,7 @@ func init() { caddy.OnExit(exit.wait) }
 const lastWrites = 100 * time.Millisecond
 
 type exitState struct {
-	announced atomic.Bool // it begins once Caddy's shutdown_delay is over
+	announced atomic.Bool // it has begun, or does so after Caddy's shutdown_delay
 	begun     atomic.Bool
 	since     atomic.Pointer[time.Time] // when it began
 	closing   chan struct{}             // closed when it has begun
@@ -59,9 +59,9 @@ func (e *exitState) begin(limit time.Duration) {
 	e.settle()
 }
 
-// announceIn has the health endpoint tell of an exit that begins after Caddy's shutdown_delay, in which load
-// balancers have time to notice, and requests are served as ever.
-func (e *exitState) announceIn(delay, limit time.Duration) {
+// beginAfter is begin after Caddy's shutdown_delay, in which requests are served as ever, and load balancers learn of the
+// exit from the health endpoint.
+func (e *exitState) beginAfter(delay, limit time.Duration) {
 	e.announced.Store(true)
 	if delay <= 0 {
 		e.begin(limit)
@@ -151,7 +151,7 @@ func (w *exitWatcher) Handle(context.Context, caddy.Event) error {
 		w.logger.Info("exiting: open requests may go on for a while",
 			zap.Int64("open", open), zap.Duration("drain_timeout", limit))
 	}
-	exit.announceIn(delay, limit)
+	exit.beginAfter(delay, limit)
 	w.app.stopOverflow()
 	return nil
 }

@@ -3,7 +3,8 @@ package gateway
 import (
 	"errors"
 	"net/http"
-	"strings"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/provider"
@@ -81,20 +82,10 @@ var withheld = map[string]bool{
 // CopyAnswerHeader copies those of a provider's headers that are for the client,
 // sharing their values.
 func CopyAnswerHeader(dst, src http.Header) {
-	named := strings.Join(src["Connection"], ",") // further ones that hold between two hops
+	between := src["Connection"] // names further ones that hold between two hops
 	for name, values := range src {
-		if !withheld[name] && (named == "" || !listed(named, name)) {
+		if !withheld[name] && !httpguts.HeaderValuesContainsToken(between, name) {
 			dst[name] = values
 		}
 	}
-}
-
-// listed reports whether a header is in a list of some.
-func listed(list, name string) bool {
-	for other := range strings.SplitSeq(list, ",") {
-		if strings.EqualFold(strings.TrimSpace(other), name) {
-			return true
-		}
-	}
-	return false
 }

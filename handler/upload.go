@@ -22,15 +22,11 @@ type upload struct {
 // Read implements io.Reader.
 func (u *upload) Read(p []byte) (int, error) {
 	if u.interrupted.Load() {
-		return 0, unreadable(os.ErrDeadlineExceeded)
+		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := u.body.Read(p)
-	if err != nil && err != io.EOF {
-		told := unreadable(err)
-		if !u.interrupted.Load() {
-			u.told.CompareAndSwap(nil, told)
-		}
-		return n, told
+	if err != nil && err != io.EOF && !u.interrupted.Load() {
+		u.told.CompareAndSwap(nil, unreadable(err))
 	}
 	return n, err
 }

@@ -213,7 +213,7 @@ func (s *Setup) cancelled(job *Job, req *StoredRequest) Change {
 func (r *run) putBack() Change { return Change{To: Available, Refund: true} }
 
 // How long a job waits whom a provider has refused, the first time and at the longest; and
-// one for which there seems to be room, and was none.
+// one for which there seems to be room, and was none, or whose limit has some again, unless others are faster.
 const (
 	firstSnooze   = time.Second
 	longestSnooze = time.Minute
@@ -223,7 +223,7 @@ const (
 
 // snooze has a job wait that nobody can take. It waits in the lane of its model, to
 // be woken when there is room. Where the gateway cannot tell, time has to: when a provider
-// has refused the job, and when there is room by now, or for others only.
+// has refused the job, when a limit of its owner's is used up, and when there is room by now, or for others only.
 func (r *run) snooze(u *Unavailable) Change {
 	first, longest := firstSnooze, longestSnooze
 	switch {
