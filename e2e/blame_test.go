@@ -68,13 +68,16 @@ func TestClientsUploadsDoNotOpenBreakers(t *testing.T) {
 func TestTotalEndsAStalledUpload(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t)
-	g := start(t, oneProvider(up, "timeouts {\ntotal 1s\n}"))
+	g := start(t, learning(oneProvider(up, "timeouts {\ntotal 1s\n}", "breaker {\nfailures 1\n}", "provider other openai {\nbase_url http://127.0.0.1:1\napi_key k\n}")))
 	conn := dialRaw(t, g)
 	began := time.Now()
 	conn.upload()
 	a := conn.reply()
 	if took := time.Since(began); a.StatusCode != http.StatusGatewayTimeout || took > 10*time.Second {
 		t.Errorf("after %v: status %d: %s", took, a.StatusCode, a.Body)
+	}
+	if b := g.target("up/gpt-upstream").Breaker; b.State != "closed" {
+		t.Errorf("the provider's breaker: %+v", b)
 	}
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -124,6 +125,8 @@ func (t *attempt) send(req *http.Request) (*http.Response, error) {
 	}
 	if t.call.ctx.Err() != nil {
 		err = context.Cause(t.call.ctx)
+		_, late := errors.AsType[errTimeout](err)
+		t.call.blameless = late && !upload.Arrived() // it was the client that was waited for
 	}
 	return nil, err
 }

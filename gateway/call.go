@@ -228,9 +228,6 @@ func (c *call) outcome(err error) (string, *dialect.Error) {
 	switch {
 	case errors.Is(err, errShuttingDown):
 		return telemetry.OutcomeShuttingDown, ShuttingDown()
-	case c.blameless && c.status == 0:
-		told.Message = fmt.Sprintf("The provider %s could not be asked.", c.up.name)
-		return telemetry.OutcomeInvalid, told // the error itself says what the client is told
 	case errors.As(err, &timeout):
 		option := timeout.option
 		if option != "total" {
@@ -241,6 +238,9 @@ func (c *call) outcome(err error) (string, *dialect.Error) {
 		told.Status, told.Code = http.StatusGatewayTimeout, "timeout"
 		told.Message = fmt.Sprintf("The provider %s took too long: the %s timeout is over.", c.up.name, option)
 		return telemetry.OutcomeTimeout, told
+	case c.blameless && c.status == 0:
+		told.Message = fmt.Sprintf("The provider %s could not be asked.", c.up.name)
+		return telemetry.OutcomeInvalid, told // the error itself says what the client is told
 	case c.parent.Err() != nil, errors.Is(err, errOutrun):
 		return telemetry.OutcomeCanceled, canceled()
 	case errors.As(err, &netErr) && netErr.Timeout():

@@ -16,6 +16,7 @@ type upload struct {
 	body        io.Reader
 	conn        *http.ResponseController
 	interrupted atomic.Bool
+	arrived     atomic.Bool
 	told        atomic.Pointer[dialect.Error] // what went wrong
 }
 
@@ -25,7 +26,10 @@ func (u *upload) Read(p []byte) (int, error) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := u.body.Read(p)
-	if err != nil && err != io.EOF && !u.interrupted.Load() {
+	switch {
+	case err == io.EOF:
+		u.arrived.Store(true)
+	case err != nil && !u.interrupted.Load():
 		u.told.CompareAndSwap(nil, unreadable(err))
 	}
 	return n, err
@@ -33,6 +37,9 @@ func (u *upload) Read(p []byte) (int, error) {
 
 // Broken implements provider.ClientUpload.
 func (u *upload) Broken() *dialect.Error { return u.told.Load() }
+
+// Arrived implements provider.ClientUpload.
+func (u *upload) Arrived() bool { return u.arrived.Load() }
 
 // Interrupt implements provider.ClientUpload.
 func (u *upload) Interrupt() {

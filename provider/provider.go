@@ -74,6 +74,8 @@ type ClientUpload interface {
 	// Broken returns what the client is told when its upload has not come to its end, which is nothing that a
 	// provider could do anything about. It is nil as long as all is well, and when it was interrupted.
 	Broken() *dialect.Error
+	// Arrived reports whether the client has sent all of it.
+	Arrived() bool
 }
 
 // Target is where one attempt goes.
