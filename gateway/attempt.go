@@ -106,13 +106,18 @@ func (t *attempt) send(req *http.Request) (*http.Response, error) {
 	defer close(answered)
 	// net/http waits for an upload, however long the client takes.
 	defer context.AfterFunc(t.call.ctx, func() {
+		wait := time.Duration(0)
+		if t.call.parent.Err() != nil {
+			wait = interruptEvery // a Read that fails ends the client's context before it returns
+		}
 		for {
-			upload.Interrupt()
 			select {
 			case <-answered:
 				return
-			case <-time.After(interruptEvery):
+			case <-time.After(wait):
 			}
+			upload.Interrupt()
+			wait = interruptEvery
 		}
 	})()
 	resp, err := t.target.up.roundTrip(req)

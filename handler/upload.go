@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,30 +17,42 @@ type upload struct {
 	body        io.Reader
 	conn        *http.ResponseController
 	interrupted atomic.Bool
-	arrived     atomic.Bool
-	told        atomic.Pointer[dialect.Error] // what went wrong
+
+	mu      sync.Mutex // held while reading; guards what follows
+	told    *dialect.Error
+	arrived bool
 }
 
 // Read implements io.Reader.
 func (u *upload) Read(p []byte) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if u.interrupted.Load() {
 		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := u.body.Read(p)
 	switch {
 	case err == io.EOF:
-		u.arrived.Store(true)
-	case err != nil && !u.interrupted.Load():
-		u.told.CompareAndSwap(nil, unreadable(err))
+		u.arrived = true
+	case err != nil && u.told == nil && !u.interrupted.Load():
+		u.told = unreadable(err)
 	}
 	return n, err
 }
 
 // Broken implements provider.ClientUpload.
-func (u *upload) Broken() *dialect.Error { return u.told.Load() }
+func (u *upload) Broken() *dialect.Error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.told
+}
 
 // Arrived implements provider.ClientUpload.
-func (u *upload) Arrived() bool { return u.arrived.Load() }
+func (u *upload) Arrived() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.arrived
+}
 
 // Interrupt implements provider.ClientUpload.
 func (u *upload) Interrupt() {

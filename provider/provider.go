@@ -66,7 +66,8 @@ type Request struct {
 	UploadLength int64
 }
 
-// ClientUpload is an upload that comes from a client. Its methods may be called at any time, and again.
+// ClientUpload is an upload that comes from a client. Its methods may be called at any time, and again; those that
+// return something wait for a Read that is under way.
 type ClientUpload interface {
 	io.Reader
 	// Interrupt has a Read fail that waits, and all that follow.
