@@ -39,7 +39,7 @@ func FuzzChatToGemini(f *testing.F) {
 		var request struct {
 			Contents []struct {
 				Role  string
-				Parts []map[string]any
+				Parts []map[string]json.RawMessage // what is in them may be more than Go's numbers hold
 			}
 		}
 		if err := json.Unmarshal(got.Body, &request); err != nil {
