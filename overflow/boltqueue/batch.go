@@ -20,7 +20,8 @@ type batch struct {
 	tx   *bbolt.Tx
 	txid int
 	err  error
-	now  time.Time // wall time
+	now  time.Time     // wall time
+	mono time.Duration // the same moment
 
 	meta, jobs, unique, payloads, results, trash *bbolt.Bucket
 
@@ -45,7 +46,9 @@ type staged struct {
 func newBatch(q *Queue) *batch { return &batch{q: q, staged: make(map[string]*staged)} }
 
 func (b *batch) begin(tx *bbolt.Tx) {
-	b.tx, b.txid, b.now = tx, tx.ID(), b.q.clock.wall().UTC()
+	b.tx, b.txid = tx, tx.ID()
+	wall, mono := b.q.clock()
+	b.now, b.mono = wall.UTC(), mono
 	b.meta, b.jobs, b.unique = tx.Bucket(bucketMeta), tx.Bucket(bucketJobs), tx.Bucket(bucketUnique)
 	b.payloads, b.results, b.trash = tx.Bucket(bucketPayloads), tx.Bucket(bucketResults), tx.Bucket(bucketTrash)
 	b.payloads.FillPercent, b.results.FillPercent = 0.9, 0.9 // they grow at the end

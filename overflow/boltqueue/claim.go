@@ -240,7 +240,7 @@ func (b *batch) claim(r *record, lease time.Duration) *record {
 	r.Run++
 	r.Chunks, r.OutputSize = 0, 0
 	r.Lease, r.LeaseUntil, r.StartedAt = b.q.newLease(), b.now.Add(lease), b.now
-	b.stage(r).until = b.q.clock.mono() + lease
+	b.stage(r).until = b.mono + lease
 	return r
 }
 

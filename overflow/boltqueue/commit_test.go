@@ -264,9 +264,7 @@ func TestIdleQueueDoesNothing(t *testing.T) {
 	t.Parallel()
 	var looked atomic.Int64
 	c := newClock()
-	wall := c.wall
-	c.wall = func() time.Time { looked.Add(1); return wall() }
-	q := openWith(t, c, nil)
+	q := openWith(t, func() (time.Time, time.Duration) { looked.Add(1); return c() }, nil)
 	for _, runAt := range []time.Duration{0, time.Hour} {
 		enqueue(t, q, func(job *overflow.Job) { job.RunAt = time.Now().Add(runAt) })
 	}

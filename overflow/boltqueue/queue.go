@@ -68,16 +68,26 @@ var _ overflow.Queue = (*Queue)(nil)
 // updater runs a transaction that writes, as bbolt.DB.Update does.
 type updater func(func(*bbolt.Tx) error) error
 
-// clock tells the time.
-type clock struct {
-	wall func() time.Time
-	// mono is how long ago the queue was opened, whatever is done to the wall clock.
-	mono func() time.Duration
-}
+// clock tells the time, both in one look: what the wall clock says, and how long ago the queue
+// was opened, whatever is done to the wall clock.
+type clock func() (wall time.Time, mono time.Duration)
 
 func newClock() clock {
 	start := time.Now()
-	return clock{wall: time.Now, mono: func() time.Duration { return time.Since(start) }}
+	return func() (time.Time, time.Duration) {
+		now := time.Now()
+		return now, now.Sub(start)
+	}
+}
+
+func (c clock) wall() time.Time {
+	wall, _ := c()
+	return wall
+}
+
+func (c clock) mono() time.Duration {
+	_, mono := c()
+	return mono
 }
 
 // Enqueue implements [overflow.Queue]. It returns once the job is on the disk.

@@ -76,8 +76,8 @@ func (q *Queue) addLease(job *overflow.Job) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
 	if e := q.index.running[job.ID]; e != nil && e.record.Lease == job.Lease {
-		left := time.Duration(e.lease.until.Load()) - q.clock.mono()
-		job.LeaseUntil = q.clock.wall().Add(left).UTC()
+		wall, mono := q.clock()
+		job.LeaseUntil = wall.Add(time.Duration(e.lease.until.Load()) - mono).UTC()
 	}
 }
 

@@ -170,9 +170,8 @@ func newHandClock() *handClock {
 }
 
 func (c *handClock) clock() clock {
-	return clock{
-		wall: func() time.Time { return time.Unix(0, c.wall.Load()) },
-		mono: func() time.Duration { return time.Duration(c.mono.Load()) },
+	return func() (time.Time, time.Duration) {
+		return time.Unix(0, c.wall.Load()), time.Duration(c.mono.Load())
 	}
 }
 

@@ -47,6 +47,19 @@ func TestWallClockIsSet(t *testing.T) {
 	}
 }
 
+// What Claim says of a lease's end is what Get says, however long a process stands still
+// between two looks at its clock.
+func TestLeaseEndsWhenClaimSays(t *testing.T) {
+	t.Parallel()
+	hands := newHandClock()
+	q := openWith(t, func() (time.Time, time.Duration) { hands.pass(time.Second); return hands.clock()() }, nil)
+	enqueue(t, q)
+	job := claim(t, q, 1, time.Hour)[0]
+	if got := get(t, q, job.ID).LeaseUntil; !got.Equal(job.LeaseUntil) {
+		t.Errorf("Get says %s, Claim said %s", got, job.LeaseUntil)
+	}
+}
+
 // A job that is due because the wall clock was set becomes available with the next Maintain, though
 // nothing else happens.
 func TestDueBecauseTheClockWasSet(t *testing.T) {
