@@ -82,8 +82,13 @@ func price(t *policy.Target) parseFunc {
 			t.Price.CacheWrite = new(float64)
 			return usd(t.Price.CacheWrite)(arg)
 		}
-		return values("USD per million tokens, of input, output and perhaps cached input and what is put into the cache, such as 3.00 15.00 0.30 3.75", 2,
-			usd(&t.Price.Input), usd(&t.Price.Output), cached, written)(d)
+		hour := func(arg string) bool {
+			t.Price.CacheWriteHour = new(float64)
+			return usd(t.Price.CacheWriteHour)(arg)
+		}
+		return values("USD per million tokens, of input, output and perhaps cached input, what is put into the cache, and what is put there for an hour, "+
+			"such as 3.00 15.00 0.30 3.75 6.00", 2,
+			usd(&t.Price.Input), usd(&t.Price.Output), cached, written, hour)(d)
 	}
 }
 

@@ -32,6 +32,9 @@ type Model struct {
 	// CacheWrite is the price of input that the provider puts into its cache, nil when that costs no more than
 	// other input.
 	CacheWrite *float64 `json:"cache_write"`
+	// CacheWriteHour is the price of input that the provider keeps in its cache for an hour, nil when that costs
+	// what CacheWrite says.
+	CacheWriteHour *float64 `json:"cache_write_1h"`
 
 	// Context is how many tokens input and output may have together.
 	Context int `json:"context"`
@@ -107,9 +110,12 @@ func trimVersion(name, version string) (base string, ok bool) {
 	return name[:at], true
 }
 
-// anthropicCacheWrite is what Anthropic charges, as a part of the price of input, for putting input into its
-// cache for five minutes (platform.claude.com/docs/en/about-claude/pricing).
-const anthropicCacheWrite = 1.25
+// What Anthropic charges, as a part of the price of input, for putting input into its cache for five minutes, and for
+// an hour (platform.claude.com/docs/en/about-claude/pricing).
+const (
+	anthropicCacheWrite     = 1.25
+	anthropicCacheWriteHour = 2
+)
 
 //go:embed models.json
 var file []byte
@@ -142,8 +148,8 @@ var catalog = sync.OnceValue(func() *index {
 		for i, entry := range p.Models {
 			models[i] = entry.Model
 			if p.ID == "anthropic" && entry.CacheWrite == nil {
-				write := entry.Input * anthropicCacheWrite
-				models[i].CacheWrite = &write
+				write, hour := entry.Input*anthropicCacheWrite, entry.Input*anthropicCacheWriteHour
+				models[i].CacheWrite, models[i].CacheWriteHour = &write, &hour
 			}
 			for _, name := range entry.Capabilities {
 				models[i].Capabilities |= provider.ParseCapability(name)

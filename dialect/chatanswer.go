@@ -230,6 +230,8 @@ func (w *chatWalk) choiceMember(key []byte) error {
 		return w.word(&w.choice.FinishReason)
 	case "logprobs":
 		return w.object(w.visitLogprobs)
+	case "usage": // Moonshot's
+		return w.usage()
 	case "error":
 		failed, err := w.truthy()
 		w.failed = w.failed || failed

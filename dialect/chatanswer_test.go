@@ -97,10 +97,11 @@ func TestChatAnswerUsage(t *testing.T) {
 	t.Parallel()
 	a := new(ChatAnswer)
 	for _, test := range []struct{ name, data, want string }{
-		{"at the top", `{"id":"x","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":3}}}`, `{"ID":"x","Usage":{"Input":9,"CachedInput":3,"CacheWrite":0,"Output":4,"Reasoning":0}}`},
+		{"at the top", `{"id":"x","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":3}}}`, `{"ID":"x","Usage":{"Input":9,"CachedInput":3,"CacheWrite":0,"CacheWriteHour":0,"Output":4,"Reasoning":0}}`},
 		{"none", `{"choices":[],"usage":null}`, `{}`},
 		{"of another type", `{"choices":[],"usage":[]}`, `{}`},
-		{"Groq's", `{"choices":[],"x_groq":{"id":"r","usage":{"prompt_tokens":1,"completion_tokens":2}}}`, `{"Usage":{"Input":1,"CachedInput":0,"CacheWrite":0,"Output":2,"Reasoning":0}}`},
+		{"Groq's", `{"choices":[],"x_groq":{"id":"r","usage":{"prompt_tokens":1,"completion_tokens":2}}}`, `{"Usage":{"Input":1,"CachedInput":0,"CacheWrite":0,"CacheWriteHour":0,"Output":2,"Reasoning":0}}`},
+		{"Moonshot's", `{"choices":[{"index":0,"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":3,"completion_tokens":9,"total_tokens":12,"cached_tokens":2}}]}`, `{"Usage":{"Input":3,"CachedInput":2,"CacheWrite":0,"CacheWriteHour":0,"Output":9,"Reasoning":0}}`},
 		{"Groq's says nothing", `{"choices":[],"x_groq":null}`, `{}`},
 	} {
 		if err := readChatAnswer([]byte(test.data), a); err != nil || !a.HasChoices {

@@ -254,7 +254,7 @@ data: {"type":"message_stop"}
 	if err != nil || string(out) != want {
 		t.Errorf("error %v, got\n%s", err, out)
 	}
-	if u := got.Answers.Usage(); u != (Usage{120, 30, 20, 9, 4}) {
+	if u := got.Answers.Usage(); u != (Usage{Input: 120, CachedInput: 30, CacheWrite: 20, Output: 9, Reasoning: 4}) {
 		t.Errorf("usage %+v", u)
 	}
 }

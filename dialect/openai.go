@@ -113,135 +113,6 @@ func includeUsage(value []byte) (include bool, bad *Error) {
 	return include, bad
 }
 
-// AskForUsage is for a stream whose client did not ask for its usage. It returns the one replacement in body that sets stream_options.include_usage
-// to true. model and options are where body holds those members; options may be zero.
-func AskForUsage(body []byte, model, options Span) (at Span, text string) {
-	const member = `"include_usage":true`
-	value := body[options.Start:options.End]
-	switch {
-	case len(value) == 0:
-		return Span{model.End, model.End}, `,"stream_options":{` + member + `}`
-	case value[0] != '{': // null
-		return options, `{` + member + `}`
-	}
-	empty := true
-	_ = Members(value, func(key []byte, v Span) bool {
-		empty = false
-		if name, err := unquote(key); err == nil && name == "include_usage" {
-			at = Span{options.Start + v.Start, options.Start + v.End}
-		}
-		return true
-	})
-	inside := options.Start + 1
-	switch {
-	case at.End > 0:
-		return at, "true"
-	case empty:
-		return Span{inside, inside}, member
-	default:
-		return Span{inside, inside}, member + ","
-	}
-}
-
-// Usage is what an answer cost in tokens. Input includes CachedInput, which the provider had in
-// its cache, and CacheWrite, which it has put there; Output includes Reasoning.
-type Usage struct {
-	Input, CachedInput, CacheWrite, Output, Reasoning int64
-}
-
-// Merge takes what a later report says, which may leave out what an earlier one said: counts are
-// those so far (Anthropic's message_delta), so that none gets smaller.
-func (u *Usage) Merge(later Usage) {
-	u.Input = max(u.Input, later.Input)
-	u.CachedInput = max(u.CachedInput, later.CachedInput)
-	u.CacheWrite = max(u.CacheWrite, later.CacheWrite)
-	u.Output = max(u.Output, later.Output)
-	u.Reasoning = max(u.Reasoning, later.Reasoning)
-}
-
-// usageCounts are the counts of Anthropic's messages, and of responses.
-type usageCounts struct {
-	InputTokens   int64 `json:"input_tokens"`
-	OutputTokens  int64 `json:"output_tokens"`
-	CacheRead     int64 `json:"cache_read_input_tokens"`
-	CacheCreation int64 `json:"cache_creation_input_tokens"`
-}
-
-// usageObject has the members of chat's, completions' and embeddings' usage
-// (prompt, completion), of that of responses (input, output), and of Anthropic's messages, whose input
-// leaves out what was read from the cache and written to it.
-type usageObject struct {
-	PromptTokens     int64 `json:"prompt_tokens"`
-	CompletionTokens int64 `json:"completion_tokens"`
-	usageCounts
-	// Iterations are what the model was run for, of which the counts above may leave out some.
-	Iterations    json.RawMessage `json:"iterations"`
-	PromptDetails struct {
-		CachedTokens     int64 `json:"cached_tokens"`
-		CacheWriteTokens int64 `json:"cache_write_tokens"`
-	} `json:"prompt_tokens_details"`
-	CompletionDetails struct {
-		ReasoningTokens int64 `json:"reasoning_tokens"`
-	} `json:"completion_tokens_details"`
-	InputDetails struct {
-		CachedTokens     int64 `json:"cached_tokens"`
-		CacheWriteTokens int64 `json:"cache_write_tokens"`
-	} `json:"input_tokens_details"`
-	OutputDetails struct {
-		ReasoningTokens int64 `json:"reasoning_tokens"`
-		ThinkingTokens  int64 `json:"thinking_tokens"`
-	} `json:"output_tokens_details"`
-}
-
-// usage takes what is there in either way: some servers write both, for the same
-// tokens. None is negative, whatever the server says.
-func (u *usageObject) usage() Usage {
-	read, written := max(0, u.CacheRead), max(0, u.CacheCreation)
-	all := Usage{
-		Input:       max(0, u.PromptTokens, max(0, u.InputTokens)+read+written),
-		CachedInput: max(read, u.PromptDetails.CachedTokens, u.InputDetails.CachedTokens),
-		CacheWrite:  max(written, u.PromptDetails.CacheWriteTokens, u.InputDetails.CacheWriteTokens),
-		Output:      max(0, u.CompletionTokens, u.OutputTokens),
-		Reasoning:   max(0, u.CompletionDetails.ReasoningTokens, u.OutputDetails.ReasoningTokens, u.OutputDetails.ThinkingTokens),
-	}
-	all.Merge(iterated(u.Iterations))
-	return all
-}
-
-// iterated adds up what Anthropic's model was run for: the answer, and the compaction of the conversation before it,
-// which the counts of the whole leave out. If another model has stepped in they are its own, and stand.
-func iterated(iterations []byte) (all Usage) {
-	var each []struct {
-		Type string `json:"type"`
-		usageCounts
-	}
-	if len(iterations) == 0 || json.Unmarshal(iterations, &each) != nil {
-		return Usage{}
-	}
-	for _, u := range each {
-		switch u.Type {
-		case "fallback_message":
-			return Usage{}
-		case "message", "compaction":
-			read, written := max(0, u.CacheRead), max(0, u.CacheCreation)
-			all.Input += max(0, u.InputTokens) + read + written
-			all.CachedInput += read
-			all.CacheWrite += written
-			all.Output += max(0, u.OutputTokens)
-		}
-	}
-	return all
-}
-
-// ReadUsage reads a usage object of any of the dialects. It is false if there is none.
-func ReadUsage(object []byte) (Usage, bool) {
-	var u usageObject
-	if len(object) == 0 || object[0] != '{' || json.Unmarshal(object, &u) != nil {
-		return Usage{}, false
-	}
-	return u.usage(), true
-}
-
 // OpenAIAnswer is what the gateway reads of an answer, or of one event of a
 // streamed answer, in OpenAI's dialect or Anthropic's.
 type OpenAIAnswer struct {
@@ -257,22 +128,6 @@ var (
 	responseKey = []byte(`"response"`)
 	messageKey  = []byte(`"message"`)
 )
-
-// MayHaveUsage reports, cheaply, whether data could report usage. Inside a JSON string
-// the quotes would be escaped, so text that speaks of usage is not taken for it.
-func MayHaveUsage(data []byte) bool {
-	for {
-		i := bytes.Index(data, usageKey)
-		if i < 0 {
-			return false
-		}
-		data = data[i+len(usageKey):]
-		rest := bytes.TrimLeft(data, " \t\r\n:")
-		if len(rest) > 0 && rest[0] == '{' {
-			return true
-		}
-	}
-}
 
 // ErrNotJSON says that an answer could not be read.
 var ErrNotJSON = errors.New("not a JSON object")
@@ -314,6 +169,9 @@ func ReadAnswer(data []byte) (a OpenAIAnswer, err error) {
 	})
 	if err != nil {
 		return a, ErrNotJSON
+	}
+	if !a.HasUsage && choices.End > 0 {
+		a.Usage, a.HasUsage = choiceUsage(data[choices.Start:choices.End])
 	}
 	a.UsageOnly = a.HasUsage && choices.End > 0 && isEmpty(data[choices.Start:choices.End])
 	return a, nil

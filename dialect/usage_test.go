@@ -8,6 +8,49 @@ import (
 	"testing"
 )
 
+func TestReadUsage(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		object string
+		want   Usage
+	}{
+		"xAI's reasoning, beside the completion": {
+			`{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}`,
+			Usage{Input: 32, Output: 103, Reasoning: 94},
+		},
+		"OpenAI's reasoning, within it": {
+			`{"prompt_tokens":32,"completion_tokens":103,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}`,
+			Usage{Input: 32, Output: 103, Reasoning: 94},
+		},
+		"a total without what it is made of": {
+			`{"total_tokens":94,"completion_tokens_details":{"reasoning_tokens":90}}`, Usage{Reasoning: 90},
+		},
+		"Anthropic's writes for an hour": {
+			`{"input_tokens":1,"output_tokens":2,"cache_creation_input_tokens":30,"cache_creation":{"ephemeral_5m_input_tokens":10,"ephemeral_1h_input_tokens":20}}`,
+			Usage{Input: 31, CacheWrite: 30, CacheWriteHour: 20, Output: 2},
+		},
+		"DeepSeek's cache": {
+			`{"prompt_tokens":100,"completion_tokens":3,"prompt_cache_hit_tokens":64,"prompt_cache_miss_tokens":36}`,
+			Usage{Input: 100, CachedInput: 64, Output: 3},
+		},
+		"numbers with a fraction": {`{"prompt_tokens":12.0,"completion_tokens":3e1}`, Usage{Input: 12, Output: 30}},
+		"numbers in strings":      {`{"prompt_tokens":"12","completion_tokens":3}`, Usage{Input: 12, Output: 3}},
+		"details of another type": {`{"prompt_tokens":12,"completion_tokens":3,"prompt_tokens_details":[]}`, Usage{Input: 12, Output: 3}},
+		"a count beyond all":      {`{"prompt_tokens":12,"completion_tokens":99999999999999999999}`, Usage{Input: 12}},
+		"negative counts":         {`{"prompt_tokens":-1,"completion_tokens":-1.5,"cache_read_input_tokens":-3}`, Usage{}},
+		"null, and other things":  {`{"prompt_tokens":null,"completion_tokens":true,"iterations":{},"total_tokens":{}}`, Usage{}},
+	} {
+		if got, ok := ReadUsage([]byte(test.object)); got != test.want || !ok {
+			t.Errorf("%s: got %+v (%t), want %+v", name, got, ok, test.want)
+		}
+	}
+	for _, object := range []string{``, `null`, `[]`, `7`, `{"prompt_tokens":1`} {
+		if got, ok := ReadUsage([]byte(object)); ok {
+			t.Errorf("%s: got %+v", object, got)
+		}
+	}
+}
+
 // spliced returns body with one replacement.
 func spliced(body []byte, at Span, text string) []byte {
 	return slices.Concat(body[:at.Start], []byte(text), body[at.End:])

@@ -95,8 +95,7 @@ func (a *Answer) Cost() (usd float64, known bool) {
 	if a.price == nil {
 		return 0, false
 	}
-	u := a.call.usage
-	return a.price.Cost(u.Input, u.CachedInput, u.CacheWrite, u.Output), true
+	return a.price.Cost(paidTokens(a.call.usage)), true
 }
 
 // Owed returns what counts for budgets, in USD: the cost, and of an answer that was left before its end no less than
@@ -111,7 +110,14 @@ func (a *Answer) Owed(n provider.Needs) float64 {
 	if u.Input == 0 {
 		u.Input = int64(n.InputTokens)
 	}
-	return a.price.Cost(u.Input, u.CachedInput, u.CacheWrite, max(u.Output, a.call.events))
+	u.Output = max(u.Output, a.call.events)
+	return a.price.Cost(paidTokens(u))
+}
+
+func paidTokens(u dialect.Usage) policy.Tokens {
+	return policy.Tokens{
+		Input: u.Input, CachedInput: u.CachedInput, CacheWrite: u.CacheWrite, CacheWriteHour: u.CacheWriteHour, Output: u.Output,
+	}
 }
 
 // Told returns the outcome of an answer that ended with an error of Next, and

@@ -91,19 +91,25 @@ func TestOnlyTargetsThatCanAreAsked(t *testing.T) {
 
 func TestCost(t *testing.T) {
 	t.Parallel()
-	half := 0.5
+	half, write, hour := 0.5, 2.5, 4.0
 	usage := dialect.Usage{Input: 1_000_000, CachedInput: 400_000, Output: 100_000, Reasoning: 50_000}
 	for name, test := range map[string]struct {
 		price *policy.Price
+		more  dialect.Usage
 		want  float64
 		known bool
 	}{
-		"by tokens":                  {&policy.Price{Input: 2, Output: 10}, 3, true},
-		"with a price for the cache": {&policy.Price{Input: 2, Output: 10, CachedInput: &half}, 2.4, true},
-		"for nothing":                {&policy.Price{}, 0, true},
-		"unknown":                    {nil, 0, false},
+		"by tokens":                       {&policy.Price{Input: 2, Output: 10}, dialect.Usage{}, 3, true},
+		"with a price for the cache":      {&policy.Price{Input: 2, Output: 10, CachedInput: &half}, dialect.Usage{}, 2.4, true},
+		"with what was put there":         {&policy.Price{Input: 2, Output: 10, CacheWrite: &write}, dialect.Usage{CacheWrite: 200_000, CacheWriteHour: 100_000}, 3.1, true},
+		"with what was put for an hour":   {&policy.Price{Input: 2, Output: 10, CacheWrite: &write, CacheWriteHour: &hour}, dialect.Usage{CacheWrite: 200_000, CacheWriteHour: 100_000}, 3.25, true},
+		"for an hour at no special price": {&policy.Price{Input: 2, Output: 10}, dialect.Usage{CacheWrite: 200_000, CacheWriteHour: 100_000}, 3, true},
+		"for nothing":                     {&policy.Price{}, dialect.Usage{}, 0, true},
+		"unknown":                         {nil, dialect.Usage{}, 0, false},
 	} {
-		a := Answer{call: &call{usage: usage}, price: test.price}
+		u := usage
+		u.Merge(test.more)
+		a := Answer{call: &call{usage: u}, price: test.price}
 		if got, known := a.Cost(); known != test.known || got < test.want-1e-9 || got > test.want+1e-9 {
 			t.Errorf("%s: got %v %t, want %v", name, got, known, test.want)
 		}

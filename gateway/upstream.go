@@ -73,5 +73,8 @@ func (u *upstream) catalog(model string) (catalog.Model, bool) {
 }
 
 func priceOf(known catalog.Model) *policy.Price {
-	return &policy.Price{Input: known.Input, Output: known.Output, CachedInput: known.CachedInput, CacheWrite: known.CacheWrite}
+	return &policy.Price{
+		Input: known.Input, Output: known.Output,
+		CachedInput: known.CachedInput, CacheWrite: known.CacheWrite, CacheWriteHour: known.CacheWriteHour,
+	}
 }

@@ -3,6 +3,8 @@
 package policy
 
 import (
+	"cmp"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/runestone-gateway/runestone/provider"
@@ -49,19 +51,24 @@ type Price struct {
 	CachedInput *float64 `json:"cached_input,omitempty"`
 	// CacheWrite is for input that the provider puts into its cache. Default: Input.
 	CacheWrite *float64 `json:"cache_write,omitempty"`
+	// CacheWriteHour is for input that the provider keeps in its cache for an hour, where that costs
+	// something else. Default: CacheWrite.
+	CacheWriteHour *float64 `json:"cache_write_1h,omitempty"`
 }
 
-// Cost returns what so many tokens cost in USD. Of the input, cached was in the provider's cache and
-// written was put there.
-func (p *Price) Cost(input, cached, written, output int64) float64 {
-	or := func(price *float64) float64 {
-		if price == nil {
-			return p.Input
-		}
-		return *price
-	}
-	rest := float64(max(0, input-cached-written))
-	return (rest*p.Input + float64(cached)*or(p.CachedInput) + float64(written)*or(p.CacheWrite) + float64(output)*p.Output) / 1e6
+// Tokens are what is paid for. Of Input, CachedInput was in the provider's cache and CacheWrite was put there,
+// CacheWriteHour of that for an hour.
+type Tokens struct {
+	Input, CachedInput, CacheWrite, CacheWriteHour, Output int64
+}
+
+// Cost returns what so many tokens cost in USD.
+func (p *Price) Cost(t Tokens) float64 {
+	cached, written := cmp.Or(p.CachedInput, &p.Input), cmp.Or(p.CacheWrite, &p.Input)
+	hour := cmp.Or(p.CacheWriteHour, written)
+	part := func(tokens int64, price float64) float64 { return float64(tokens) * price / 1e6 }
+	return part(max(0, t.Input-t.CachedInput-t.CacheWrite), p.Input) + part(t.CachedInput, *cached) +
+		part(t.CacheWrite-t.CacheWriteHour, *written) + part(t.CacheWriteHour, *hour) + part(t.Output, p.Output)
 }
 
 // Selector picks the target to try next.
