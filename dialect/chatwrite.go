@@ -2,7 +2,7 @@ package dialect
 
 import (
 	"slices"
-	"strings"
+	"strconv"
 )
 
 // append appends the request as a server of chat completions takes it, with the target's model, and returns
@@ -123,11 +123,19 @@ func (m *chatMaker) writeSampling() {
 		w.whole(*r.MaxTokens)
 	}
 	for _, p := range [...]Member{{"temperature", r.Temperature}, {"top_p", r.TopP}} {
-		if p.Value != nil && m.takes(p.Name) {
+		switch {
+		case p.Value == nil:
+		case !m.t.Between && fixedSampling(m.t.Model, r.ReasoningEffort):
+			if n, err := strconv.ParseFloat(string(p.Value), 64); err != nil || n != 1 {
+				m.adjust(p.Name)
+			}
+		case m.takes(p.Name):
 			w.optional(p.Name, p.Value)
 		}
 	}
-	if len(r.Stop) > 0 && m.takes("stop") {
+	if len(r.Stop) > 0 && !m.t.Between && stopless(m.t.Model) {
+		m.adjust("stop")
+	} else if len(r.Stop) > 0 && m.takes("stop") {
 		w.key("stop")
 		w.open('[')
 		for _, s := range r.Stop {
@@ -162,40 +170,6 @@ func (m *chatMaker) writeEffort() {
 		m.adjust("reasoning_effort")
 	}
 	m.w.member("reasoning_effort", effort)
-}
-
-// thoughtless reports whether a model is one of those that are known to refuse reasoning_effort, as they do not reason or
-// do so in their own way, while agents ask for it as a matter of course. Of any other it is better to let the server say so.
-// Sources, beside the vendors' pages: for Grok, which takes it as grok-3-mini and from 4.3 on, vercel/ai's @ai-sdk/xai 4.0.8 and
-// acedergren/opencode-oci-provider v0.2.3; for Magistral and Devstral docs.mistral.ai/capabilities/reasoning.
-func thoughtless(model string) bool {
-	name := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
-	for _, family := range [...]string{
-		"gpt-3", "gpt-4", "chatgpt-4o", "llama", "meta-llama", "codestral", "devstral", "magistral", "ministral", "mixtral", "pixtral", "command-r",
-	} {
-		if strings.HasPrefix(name, family) {
-			return !strings.Contains(name, "reason") && !strings.Contains(name, "nemotron")
-		}
-	}
-	grok, ok := strings.CutPrefix(name, "grok-")
-	switch {
-	case !ok:
-		return false
-	case grok == "4", strings.HasPrefix(grok, "4-"), strings.HasPrefix(grok, "4.1"), strings.HasPrefix(grok, "4.20"):
-		return true
-	}
-	return strings.HasPrefix(grok, "2") || strings.HasPrefix(grok, "code-fast") || strings.HasPrefix(grok, "3") && !strings.HasPrefix(grok, "3-mini")
-}
-
-// newLimit reports whether a model is one of OpenAI's that refuse max_tokens, wherever they are served.
-func newLimit(model string) bool {
-	name := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
-	for _, family := range [...]string{"o1", "o3", "o4", "gpt-5"} {
-		if rest, ok := strings.CutPrefix(name, family); ok && (rest == "" || strings.ContainsRune("-.", rune(rest[0]))) {
-			return true
-		}
-	}
-	return false
 }
 
 // chatParameters are those of OpenAI's chat completions that [ChatRequest] does not name (its OpenAPI description).

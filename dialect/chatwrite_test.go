@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -14,10 +15,10 @@ func written(t testing.TB, body string, target Target) (string, []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target.Model = "theirs"
+	target.Model = cmp.Or(target.Model, "theirs")
 	const before = "what was there"
 	out, span, adjusted := r.append([]byte(before), &target)
-	if got := string(out[span.Start:span.End]); got != `"theirs"` {
+	if got := string(out[span.Start:span.End]); got != Quote(target.Model) {
 		t.Errorf("the model is said to be %s", got)
 	}
 	text, ok := strings.CutPrefix(string(out), before)
@@ -95,6 +96,44 @@ func TestWriteChatRequest(t *testing.T) {
 				t.Errorf("adjusted %q, want %q", adjusted, want)
 			}
 		})
+	}
+}
+
+// TestWhatReasonersRefuse is that clients which set temperature and stop as a matter of course can use OpenAI's models
+// that take none.
+func TestWhatReasonersRefuse(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ model, effort, adjusted string }{
+		{"o1", "", "temperature top_p"},
+		{"openai/o3-mini", "low", "temperature top_p stop"},
+		{"o4-mini-2025-04-16", "", "temperature top_p stop"},
+		{"gpt-5", "", "temperature top_p stop"},
+		{"GPT-5-mini", "minimal", "temperature top_p stop"},
+		{"gpt-5-chat-latest", "", ""},
+		{"gpt-5.1", "", "stop"},
+		{"gpt-5.2-2025-12-11", "none", "stop"},
+		{"gpt-5.2", "high", "temperature top_p stop"},
+		{"gpt-5.3-chat-latest", "", ""},
+		{"gpt-5.5", "", "temperature top_p"},
+		{"gpt-5.6-luna", "none", ""},
+		{"gpt-4o", "", ""}, {"o3x", "", ""}, {"gpt-50", "", ""},
+	} {
+		body := `{"messages":[],"temperature":0.5,"top_p":0.9,"stop":["a"]`
+		if test.effort != "" {
+			body += `,"reasoning_effort":"` + test.effort + `"`
+		}
+		got, adjusted := written(t, body+"}", Target{Model: test.model})
+		if strings.Join(adjusted, " ") != test.adjusted {
+			t.Errorf("%s: adjusted %q, want %q", test.model, adjusted, test.adjusted)
+		}
+		for _, name := range []string{"temperature", "top_p", "stop"} {
+			if strings.Contains(got, `"`+name+`"`) == slices.Contains(adjusted, name) {
+				t.Errorf("%s: %s", test.model, got)
+			}
+		}
+	}
+	if got, adjusted := written(t, `{"messages":[],"temperature":1,"top_p":1.0}`, Target{Model: "o3"}); len(adjusted) > 0 {
+		t.Errorf("1 is what they do: adjusted %q, %s", adjusted, got)
 	}
 }
 

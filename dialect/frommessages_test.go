@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/runestone-gateway/runestone/sse"
 )
 
 // inChat translates a request of Anthropic's messages to one of chat completions.
@@ -211,5 +213,31 @@ func TestErrorsNameTheClientsParameters(t *testing.T) {
 	got, err := Translate(Messages, Gemini, []byte(body), &Target{Model: "gemini-2.5-flash"})
 	if err != nil || !slices.Equal(got.Adjusted, []string{"odd", "metadata.user_id"}) {
 		t.Errorf("adjusted %q, error %v", got.Adjusted, err)
+	}
+}
+
+// TestChainIsDoneWithTheProvider is that nothing is missing once the provider has said all, although the client's last
+// events come with End.
+func TestChainIsDoneWithTheProvider(t *testing.T) {
+	t.Parallel()
+	for from, body := range map[API]string{
+		Messages:  `{"model":"m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`,
+		Responses: `{"model":"m","stream":true,"input":"hi"}`,
+	} {
+		got, err := Translate(from, Gemini, []byte(body), &Target{Model: "gemini-2.5-flash"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := sse.Event{HasData: true, Data: []byte(`{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2}}`)}
+		if got.Answers.Done() {
+			t.Errorf("%s: done before it began", from)
+		}
+		out, err := got.Answers.Event(nil, last)
+		if err != nil || !got.Answers.Done() {
+			t.Errorf("%s: error %v, not done after %s", from, err, out)
+		}
+		if end, err := got.Answers.End(nil); err != nil || len(end) == 0 {
+			t.Errorf("%s: error %v, the end is %s", from, err, end)
+		}
 	}
 }

@@ -107,8 +107,8 @@ func (a *responsesAnswers) take(dst []byte) ([]byte, error) {
 
 // End implements [Answers].
 func (a *responsesAnswers) End(dst []byte) ([]byte, error) {
-	if a.ended {
-		return dst, nil
+	if !a.ended && a.finish == "" { // nor was it said to be done
+		return dst, io.ErrUnexpectedEOF
 	}
 	return a.end(dst)
 }
@@ -129,11 +129,8 @@ func (a *responsesAnswers) begin(dst []byte) []byte {
 
 // end ends the items and the answer.
 func (a *responsesAnswers) end(dst []byte) ([]byte, error) {
-	switch {
-	case a.ended:
+	if a.ended {
 		return dst, nil
-	case a.finish == "": // it broke off, or was said to be done without a reason
-		return dst, io.ErrUnexpectedEOF
 	}
 	start := len(dst)
 	dst, err := a.finishItems(a.begin(dst))

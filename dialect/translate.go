@@ -237,7 +237,7 @@ func (c *chain) End(dst []byte) ([]byte, error) {
 }
 
 // Done implements [Answers].
-func (c *chain) Done() bool { return c.second.Done() }
+func (c *chain) Done() bool { return c.first.Done() || c.second.Done() }
 
 // Usage implements [Answers].
 func (c *chain) Usage() Usage { return c.first.Usage() }
