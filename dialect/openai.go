@@ -32,6 +32,10 @@ type OpenAIRequest struct {
 	// InputTokens estimates the text that goes to the model, and its images. It is 0
 	// when there is neither.
 	InputTokens int
+	// Background is whether the answer is to be made later, and asked for by its ID.
+	Background bool
+	// Fallbacks is whether further models are named, for a provider to choose from (OpenRouter's models).
+	Fallbacks bool
 	// OutputTokens is the most that the client wants, 0 when it does not say.
 	OutputTokens int
 }

@@ -53,6 +53,14 @@ func (s *requestScanner) member(key []byte) error {
 		return s.textFormat()
 	case "max_tokens", "max_completion_tokens", "max_output_tokens":
 		return s.limit()
+	case "background":
+		start := s.at
+		err := s.value()
+		s.request.Background = s.request.Background || string(s.data[start:s.at]) == "true"
+		return err
+	case "models":
+		s.request.Fallbacks = true
+		return s.value()
 	default:
 		return s.field(key)
 	}

@@ -246,11 +246,11 @@ func TestKeysAreBound(t *testing.T) {
 func TestBoundKeysCannotHideTheirModel(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t)
-	s := withKeys(up, keyLine("a", "models smart"), keyLine("b"))
-	s.Env = keyEnv("a", "b")
+	s := withKeys(up, keyLine("a", "models smart"), keyLine("b"), keyLine("c", "models smart", "routes chat other"), keyLine("d", "routes chat"))
+	s.Env = keyEnv("a", "b", "c", "d")
 	g := start(t, s)
 	reached := 0
-	for _, path := range []string{"/v1/images/generations", "/v1/files", "/v1/audio/transcriptions"} {
+	for _, path := range []string{"/v1/images/generations", "/v1/files", "/v1/audio/transcriptions", "/v1/videos", "/v1/models/gpt-dear", "/v1/batches"} {
 		up.on(path, playJSON(200, `{"ok":true}`))
 	}
 	up.on("gpt-upstream", hello)
@@ -281,13 +281,32 @@ func TestBoundKeysCannotHideTheirModel(t *testing.T) {
 		"in a form, as another's":       {"/v1/audio/transcriptions", multipart, form("purpose=x"), 400},
 		"in a form that is none":        {"/v1/audio/transcriptions", multipart, `{"model":"gpt-dear"}`, 400},
 		"in a form with an odd head":    {"/v1/audio/transcriptions", multipart, strings.Replace(form("model=gpt-dear"), "; name", ";\r\n name", 1), 404},
-		"a form without any":            {"/v1/files", multipart, form("purpose=batch", "file=x"), 200},
+		"in a form, behind a file":      {"/v1/videos", multipart, form("file="+strings.Repeat("x", 100<<10), "model=gpt-dear"), 404},
+		"in a form of another spelling": {"/v1/Audio/Transcriptions", multipart, form("model=gpt-dear"), 400},
+		"a form without any":            {"/v1/files", multipart, form("purpose=batch", "file=x"), 403},
+		"JSON without any":              {"/v1/batches", json, `{"input_file_id":"file-1"}`, 403},
+		"further ones":                  {chatPath, json, `{"model":"smart","models":["up/gpt-dear"],"messages":[]}`, 400},
+		"in the path":                   {"/v1/engines/gpt-dear/completions", json, chatBody("smart", ""), 404},
+		"in Azure's path":               {"/v1/deployments/gpt-dear/chat/completions", json, chatBody("smart", ""), 404},
 		"nothing to hide":               {chatPath, json, chatBody("smart", ""), 200},
 	} {
 		headers := strings.Split(c.kind, "\n")
 		if a := g.do(t, http.MethodPost, c.path, c.body, append(headers, auth("a"))...); a.StatusCode != c.status {
 			t.Errorf("%s: %d %s, want %d", name, a.StatusCode, a.Body, c.status)
 		}
+	}
+	// One whose routes list other may make such calls, but for models that it may not ask for.
+	for path, status := range map[string]int{"/v1/files": 200, "/v1/models/gpt-dear": 404} {
+		if a := g.do(t, http.MethodDelete, path, "", auth("c")); a.StatusCode != status {
+			t.Errorf("DELETE %s: %d %s, want %d", path, a.StatusCode, a.Body, status)
+		}
+	}
+	if a := g.do(t, http.MethodPost, "/v1/files", form("purpose=batch", "file="+strings.Repeat("x", 100<<10)), multipart, auth("c")); a.StatusCode != http.StatusOK {
+		t.Errorf("a large file: %d %s", a.StatusCode, a.Body)
+	}
+	// Answers that are stored are not chat's.
+	if a := g.do(t, http.MethodGet, chatPath, "", auth("d")); a.StatusCode != http.StatusForbidden {
+		t.Errorf("the stored answers: %d %s", a.StatusCode, a.Body)
 	}
 	if reached > 0 {
 		t.Errorf("the model that it may not ask for was asked %d times", reached)

@@ -129,6 +129,16 @@ func TestSecretsAreNowhere(t *testing.T) {
 	up.on("refused", playJSON(401, errorJSON("Incorrect API key", "invalid_request_error", "invalid_api_key")))
 	up.on("failing", playJSON(500, broken))
 	up.on("dead", (*exchange).reset)
+	echo := func(x *exchange) string { return errorJSON("You came with "+x.Req.Header.Get("Authorization"), "server_error", "") }
+	for _, status := range []int{400, 403, 404, 429, 500} {
+		up.on(fmt.Sprint("echo-", status), func(x *exchange) { playJSON(status, echo(x))(x) })
+	}
+	up.on("echo-first", func(x *exchange) { x.sse(); x.chunk("data: " + echo(x) + "\n\n"); x.end() })
+	up.on("echo-later", func(x *exchange) {
+		x.sse()
+		x.chunk(word("echo-later", "a") + "data: " + echo(x) + "\n\n")
+		x.end()
+	})
 	g.launch(s)
 	t.Cleanup(g.finish)
 	secrets["a stored key"] = g.manage(t, http.MethodPost, "", `{"name":"stored"}`)
@@ -164,6 +174,21 @@ func TestSecretsAreNowhere(t *testing.T) {
 	}
 	for range 3 { // which has the gateway speak of the provider's keys
 		show(g.post(t, chatPath, chatBody("up/refused", ""), "X-Api-Key: "+secrets["a stored key"]))
+	}
+	told := 0
+	for _, model := range []string{"echo-400", "echo-403", "echo-404", "echo-429", "echo-500", "echo-first", "echo-later"} {
+		for path, more := range map[string]string{chatPath: "", messagesPath: `,"max_tokens":9`} {
+			for _, stream := range []string{"", `,"stream":true`} {
+				a := g.post(t, path, chatBody("up/"+model, more+stream), "X-Api-Key: "+secrets["a stored key"])
+				if told += strings.Count(a.Body, "You came with Bearer ***"); strings.Contains(model, "-4") && told == 0 {
+					t.Errorf("%s of %s is not passed on: %s", model, path, a.Body)
+				}
+				show(a)
+			}
+		}
+	}
+	if told < 20 {
+		t.Errorf("%d answers say what the provider has said", told)
 	}
 	// What is wrong in a configuration is told without it.
 	for _, wrong := range []string{

@@ -100,17 +100,22 @@ func (a *Answer) Cost() (usd float64, known bool) {
 
 // Owed returns what counts for budgets, in USD: the cost, and of an answer that was left before its end no less than
 // what of it is known. Providers report usage at the end, so that whoever leaves just before would owe nothing else.
-// Input is then taken for what was estimated, and each event of a stream for a token.
+// Input is then taken for what was estimated, and each event of a stream for a token. So it is, with the longest answer that
+// the client wanted, where a provider reports no usage at all.
 func (a *Answer) Owed(n provider.Needs) float64 {
 	usd, known := a.Cost()
-	if !known || a.Outcome() != telemetry.OutcomeCanceled {
+	u := a.call.usage
+	outcome := a.Outcome()
+	unreported := outcome == telemetry.OutcomeOK && u == (dialect.Usage{})
+	if !known || outcome != telemetry.OutcomeCanceled && !unreported {
 		return usd
 	}
-	u := a.call.usage
 	if u.Input == 0 {
 		u.Input = int64(n.InputTokens)
 	}
-	u.Output = max(u.Output, a.call.events)
+	if u.Output = max(u.Output, a.call.events); unreported {
+		u.Output = max(u.Output, int64(n.OutputTokens))
+	}
 	return a.price.Cost(paidTokens(u))
 }
 

@@ -294,6 +294,7 @@ func (a *App) loadModels(ctx caddy.Context) error {
 		}
 		a.routes[alias] = r
 	}
+	telemetry.KnowModels(slices.Collect(maps.Keys(a.routes))...)
 	return nil
 }
 

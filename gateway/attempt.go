@@ -56,7 +56,8 @@ func (t *attempt) do() (*http.Response, error) {
 		t.call.blameless = true
 		return nil, err
 	}
-	req, err := up.provider.NewRequest(t.call.ctx, t.r, provider.Target{Model: t.target.Model, Credential: t.call.pass.key.secret()})
+	t.call.secret = t.call.pass.key.secret()
+	req, err := up.provider.NewRequest(t.call.ctx, t.r, provider.Target{Model: t.target.Model, Credential: t.call.secret})
 	if t.translation != nil {
 		t.r.Body.Release() // the call holds it as long as it needs it
 	}
@@ -71,6 +72,16 @@ func (t *attempt) do() (*http.Response, error) {
 	}
 	t.call.status = resp.StatusCode
 	t.call.progress()
+	if resp.StatusCode < http.StatusOK || resp.StatusCode > 599 {
+		_ = resp.Body.Close()
+		return nil, &dialect.Error{
+			Status: http.StatusBadGateway, Type: "server_error", Code: "provider_error",
+			Message: "The provider " + t.target.Provider + " answered with the status " + strconv.Itoa(resp.StatusCode) + ", which there is none.",
+		}
+	}
+	for _, name := range ownHeaders {
+		delete(resp.Header, name)
+	}
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		if err := t.understand(resp); err != nil {
 			_ = resp.Body.Close()
@@ -91,6 +102,9 @@ func (t *attempt) do() (*http.Response, error) {
 	resp.Body = answer
 	return resp, nil
 }
+
+// ownHeaders are those of an answer that only the gateway says, and not always.
+var ownHeaders = [...]string{"Runestone-Adjusted", "Runestone-Estimated", "Idempotent-Replayed", "Preference-Applied"}
 
 // interruptEvery is how often the reading of an upload is interrupted until it is noticed: Caddy moves the deadline of
 // the client's connection before each read.
@@ -210,6 +224,7 @@ func (t *attempt) blame(status int, after time.Duration, asked bool) fault {
 func (t *attempt) source(resp *http.Response) (source, error) {
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	ok := resp.StatusCode < http.StatusMultipleChoices
+	failed := resp.StatusCode >= http.StatusBadRequest && t.r.Method != http.MethodHead
 	switch {
 	case t.translation != nil:
 		return t.translated(resp, media)
@@ -223,7 +238,7 @@ func (t *attempt) source(resp *http.Response) (source, error) {
 		}
 		resp.ContentLength = -1
 		return s, nil
-	case strings.HasSuffix(media, "json") && ok && t.api != dialect.Other:
+	case failed, strings.HasSuffix(media, "json") && ok && t.api != dialect.Other:
 		return t.whole(resp)
 	}
 	t.call.flowing()
@@ -246,7 +261,11 @@ const maxWhole = 32 << 20
 // still be had from another target.
 func (t *attempt) whole(resp *http.Response) (source, error) {
 	buf := NewBuffer(resp.ContentLength)
-	for len(buf.B) <= maxWhole {
+	limit := maxWhole
+	if resp.StatusCode >= http.StatusBadRequest {
+		limit = maxErrorBody
+	}
+	for len(buf.B) <= limit {
 		n, err := buf.ReadOnce(resp.Body)
 		if n > 0 {
 			t.call.flowing()
@@ -263,6 +282,9 @@ func (t *attempt) whole(resp *http.Response) (source, error) {
 			return nil, err
 		}
 	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		t.call.mask(buf.B)
+	}
 	return &plain{call: t.call, body: resp.Body, head: buf.B}, nil
 }
 
@@ -270,7 +292,9 @@ func (t *attempt) whole(resp *http.Response) (source, error) {
 func (t *attempt) read(resp *http.Response, buf *Buffer) source {
 	w := &wholeAnswer{buf: buf, body: resp.Body}
 	w.text = buf.B
-	if read, err := dialect.ReadAnswer(buf.B); err == nil {
+	if resp.StatusCode >= http.StatusBadRequest {
+		t.call.mask(buf.B)
+	} else if read, err := dialect.ReadAnswer(buf.B); err == nil {
 		t.call.usage = read.Usage
 		if name := t.rename(); name != "" && len(read.Models) > 0 {
 			w.text = dialect.AppendRenamed(nil, buf.B, read.Models, name)

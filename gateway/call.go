@@ -44,7 +44,8 @@ type call struct {
 	over  atomic.Bool
 	last  time.Duration // when the timer last saw that something had arrived
 
-	firstByte bool // waiting for the first event of a stream
+	secret    string // the provider's key that the call is made with
+	firstByte bool   // waiting for the first event of a stream
 	status    int
 	usage     dialect.Usage
 	events    int64         // of a stream, with data

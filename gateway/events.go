@@ -96,13 +96,19 @@ func (s *eventStream) peek() error {
 			return err
 		}
 		if told := firstError(blocks); told != nil {
-			return told
+			return s.call.reported(told)
 		}
-		s.held = append(s.held, s.filter(blocks)...)
+		if out := s.filter(blocks); s.first || len(s.held)+len(out) <= maxHeld {
+			s.held = append(s.held, out...)
+		}
 	}
 	s.call.streams()
 	return nil
 }
+
+// maxHeld bounds what is kept of the comments before the first event of a stream, in bytes. The rest of them says
+// nothing either.
+const maxHeld = 64 << 10
 
 // firstError returns the error that the first event with data reports, if it does.
 func firstError(blocks []byte) error {
@@ -215,6 +221,10 @@ func (s *eventStream) event(block []byte, whole bool) (replaced []byte, same boo
 		return block, whole
 	}
 	replaced, same = s.read(block, data, single)
+	if s.failed {
+		s.call.mask(block)
+		s.call.mask(replaced)
+	}
 	if same && !whole {
 		return block, false
 	}

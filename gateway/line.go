@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/runestone-gateway/runestone/breaker"
+	"github.com/runestone-gateway/runestone/keys"
 	"github.com/runestone-gateway/runestone/telemetry"
 )
 
@@ -54,15 +55,8 @@ var (
 
 var clientSeed = maphash.MakeSeed()
 
-// clientOf tells the clients apart between whom the line is fair, by their credentials.
-func clientOf(h http.Header) uint64 {
-	for _, name := range [...]string{"Authorization", "X-Api-Key"} {
-		if v := h[name]; len(v) > 0 {
-			return maphash.String(clientSeed, v[0])
-		}
-	}
-	return 0
-}
+// clientOf tells the clients apart between whom the line is fair, by the secrets that they come with.
+func clientOf(h http.Header) uint64 { return maphash.String(clientSeed, keys.Presented(h)) }
 
 // wait stands in line until one of w's targets can take a call. beat, unless
 // nil, is called every five seconds. The error is errLineFull, errLineTimeout,

@@ -26,6 +26,7 @@ func Scan(api dialect.API, r *provider.Request) *dialect.Error {
 	}
 	r.Model, r.ModelSpan = scan.Model, scan.ModelSpan
 	r.Stream, r.Thought = scan.Stream, scan.Thought
+	r.Background, r.Fallbacks = scan.Background, scan.Fallbacks
 	if r.Stream && !scan.IncludeUsage && r.Model != "" && (api == dialect.Chat || api == dialect.Completions) {
 		at, text := dialect.AskForUsage(body, scan.ModelSpan, scan.StreamOptions)
 		r.AskUsage = provider.Edit{Span: at, New: text}
@@ -70,13 +71,19 @@ func needs(api dialect.API, scan *dialect.OpenAIRequest) (n provider.Needs) {
 
 // withheld are a provider's headers that are not for the client: what holds
 // between two hops (RFC 9110, section 7.6.1), what is about the provider's own
-// host, its cookies, and who the gateway is to it.
+// host, its cookies, its word to browsers and to servers in between, and who the gateway is to it.
 var withheld = map[string]bool{
 	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true,
 	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 	"Alt-Svc": true, "Strict-Transport-Security": true, "Server": true, "Set-Cookie": true,
 	"Content-Length": true, "X-Request-Id": true,
-	"Openai-Organization": true, "Openai-Project": true,
+	"Openai-Organization": true, "Openai-Project": true, "Anthropic-Organization-Id": true,
+	"Access-Control-Allow-Origin": true, "Access-Control-Allow-Credentials": true, "Access-Control-Allow-Headers": true,
+	"Access-Control-Allow-Methods": true, "Access-Control-Expose-Headers": true, "Access-Control-Max-Age": true,
+	"Clear-Site-Data": true, "Content-Security-Policy": true, "Content-Security-Policy-Report-Only": true, "Refresh": true,
+	"Nel": true, "Report-To": true, "Reporting-Endpoints": true, "Www-Authenticate": true,
+	"X-Accel-Redirect": true, "X-Accel-Charset": true, "X-Accel-Expires": true, "X-Accel-Limit-Rate": true,
+	"X-Sendfile": true, "X-Lighttpd-Send-File": true,
 }
 
 // CopyAnswerHeader copies those of a provider's headers that are for the client,

@@ -136,8 +136,8 @@ func (t *attempt) translatedWhole(resp *http.Response) (source, error) {
 	buf.Free()
 	if err != nil {
 		out.Free()
-		if told, ok := errors.AsType[*dialect.Error](err); ok {
-			return nil, told
+		if _, ok := errors.AsType[*dialect.Error](err); ok {
+			return nil, t.call.reported(err)
 		}
 		return nil, &dialect.Error{
 			Status: http.StatusBadGateway, Type: "server_error", Code: "provider_error",
@@ -163,6 +163,7 @@ func (t *attempt) understand(resp *http.Response) error {
 	}
 	text := bytes.Clone(buf.B)
 	buf.Free()
+	t.call.mask(text)
 	told := dialect.UpstreamError(resp.StatusCode, text)
 	if resp.StatusCode == http.StatusBadRequest && told.Code == "invalid_api_key" {
 		resp.StatusCode = http.StatusUnauthorized
@@ -269,7 +270,7 @@ func (s *translatedStream) peek() error {
 		}
 		if err := s.translate(blocks); err != nil {
 			if len(s.out) == 0 {
-				return err
+				return s.call.reported(err)
 			}
 			s.report(err)
 		}
@@ -303,7 +304,7 @@ func (s *translatedStream) translate(blocks []byte) error {
 
 // report has the stream end with an error of the provider's.
 func (s *translatedStream) report(err error) {
-	told, ok := errors.AsType[*dialect.Error](err)
+	told, ok := errors.AsType[*dialect.Error](s.call.reported(err))
 	if !ok {
 		told = &dialect.Error{
 			Status: http.StatusBadGateway, Type: "server_error", Code: "provider_error",

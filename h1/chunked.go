@@ -11,6 +11,9 @@ import (
 
 var errChunk = errors.New("malformed chunked encoding")
 
+// maxExcess is how many bytes of an answer may be neither data nor what data needs.
+const maxExcess = 16 << 10
+
 // chunkBuffer is the size of a chunked body's buffer: small because thousands of
 // streams are open at a time. No line of the encoding may be longer.
 const chunkBuffer = 4 << 10
@@ -125,6 +128,9 @@ func (d *chunked) line() bool {
 	d.r += n + end + 1
 	d.tail = false
 	if d.last {
+		if d.excess += int64(len(line) + 1); d.excess > maxExcess {
+			d.err = errChunk
+		}
 		if len(bytes.TrimSuffix(line, []byte("\r"))) == 0 {
 			d.err = io.EOF
 		}
@@ -133,7 +139,7 @@ func (d *chunked) line() bool {
 	d.left, d.err = chunkSize(line)
 	// As net/http does: extensions must not be a way to send bytes without end.
 	d.excess = max(0, d.excess+int64(len(line)+1)-16-2*int64(min(d.left, chunkBuffer<<10)))
-	if d.err == nil && d.excess > 16<<10 {
+	if d.err == nil && d.excess > maxExcess {
 		d.err = errChunk
 	}
 	d.last = d.left == 0

@@ -130,6 +130,8 @@ func (c *conn) exchange(req *http.Request) (*http.Response, error) {
 			return nil, err
 		case resp.StatusCode == http.StatusSwitchingProtocols:
 			return nil, errors.New("the provider switched protocols without being asked")
+		case resp.StatusCode < 100:
+			return nil, fmt.Errorf("the provider answered with the status %03d, which there is none", resp.StatusCode)
 		case resp.StatusCode >= 200:
 			resp.Close = resp.Close || writeErr != nil
 			return resp, nil

@@ -29,7 +29,11 @@ func (x *exchange) identify() *dialect.Error {
 		}
 	}
 	x.caller = caller
-	if !caller.MayCall(string(x.api)) {
+	route := x.api
+	if route == dialect.Chat && x.r.Method != http.MethodPost { // answers that are stored, whoever has asked for them
+		route = dialect.Other
+	}
+	if !caller.MayCall(string(route)) {
 		return &dialect.Error{
 			Status: http.StatusForbidden, Type: "permission_error", Code: "route_not_allowed", Final: true,
 			Message: "This API key may not be used for " + x.r.URL.Path + ".",
@@ -43,13 +47,36 @@ func (x *exchange) allowed() *dialect.Error {
 	if x.caller == nil {
 		return nil
 	}
-	if x.req.Model == "" && x.api == dialect.Other {
-		if x.caller.Restricted() {
-			return x.unread()
-		}
-		return nil
+	switch {
+	case x.req.Background && x.caller.Metered():
+		return dialect.Invalid("background", "unsupported_parameter",
+			"This API key has a limit of tokens or a budget, and what is answered in the background cannot be counted: leave 'background' out, or send the header Prefer: respond-async to have the gateway queue the request.")
+	case !x.caller.Restricted():
+		return x.app.Allowed(x.caller, x.req.Model)
+	case x.req.Fallbacks:
+		return dialect.Invalid("models", "unsupported_parameter", "This API key is bound to models: ask for one of them as 'model', and leave 'models' out.")
+	case x.req.Model == "" && x.api == dialect.Other:
+		return x.unnamed()
 	}
 	return x.app.Allowed(x.caller, x.req.Model)
+}
+
+// unnamed refuses a call of a key that is bound to models in which the gateway has found none, unless the key may make such
+// calls in so many words.
+func (x *exchange) unnamed() *dialect.Error {
+	if told := x.unread(); told != nil {
+		return told
+	}
+	if !x.caller.Lists(string(dialect.Other)) {
+		return &dialect.Error{
+			Status: http.StatusForbidden, Type: "permission_error", Code: "route_not_allowed", Final: true,
+			Message: "This API key is bound to models, and " + x.r.URL.Path + " names none: it may be used for such calls only if its routes list 'other'.",
+		}
+	}
+	if name, ok := strings.CutPrefix(x.r.URL.Path, "/v1/models/"); ok {
+		return x.app.Allowed(x.caller, name)
+	}
+	return nil
 }
 
 // unread refuses a body that may name a model which only its provider would find.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,10 +88,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if x.api.Anthropic() {
 		header["Request-Id"] = []string{x.id} // an answer of Anthropic's own has its own
 	}
-	r.Header["X-Request-Id"] = header["X-Request-Id"] // for errors that the gateway puts into the client's dialect
-	if x.api.Anthropic() {
-		header["Request-Id"] = header["X-Request-Id"]
-	}
+	r.Header["X-Request-Id"] = []string{x.id} // for errors that the gateway puts into the client's dialect
 	telemetry.RequestStart.Emit(telemetry.RequestStarted{Route: string(x.api)})
 	defer x.stop()
 	x.serve()
@@ -209,8 +205,8 @@ func (x *exchange) estimate() bool {
 // check refuses what is wrong whatever the body says.
 func (x *exchange) check() *dialect.Error {
 	p := x.r.URL.Path
-	if clean := path.Clean(p); clean != p && clean+"/" != p {
-		return dialect.Invalid("", "invalid_path", "The path is not in its plain form: write it as "+clean+".")
+	if told := checkPath(p); told != nil {
+		return told
 	}
 	allowed := ""
 	switch x.api {
@@ -224,10 +220,10 @@ func (x *exchange) check() *dialect.Error {
 			allowed += ", DELETE"
 		}
 	default:
-		if p != "/v1/models" {
-			return nil
-		}
 		allowed = "GET, HEAD"
+		if p != "/v1/models" {
+			allowed += ", POST, PUT, PATCH, DELETE"
+		}
 	}
 	if slices.Contains(strings.Split(allowed, ", "), x.r.Method) {
 		return nil

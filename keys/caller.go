@@ -57,6 +57,25 @@ func (c *Caller) MayCall(route string) bool {
 	return c == nil || len(c.routes) == 0 || slices.Contains(c.routes, route)
 }
 
+// Lists reports whether a kind of call is among the routes that the key names, and not only as one of all.
+func (c *Caller) Lists(route string) bool { return c != nil && slices.Contains(c.routes, route) }
+
+// Metered reports whether the tokens that the caller uses, or what they cost, are limited.
+func (c *Caller) Metered() bool {
+	if c == nil {
+		return false
+	}
+	metered := func(s *ruleSet) bool {
+		return s != nil && slices.ContainsFunc(s.rules, func(r rule) bool { return r.kind == Tokens || r.kind == Spend })
+	}
+	for _, s := range c.byModel {
+		if metered(s) {
+			return true
+		}
+	}
+	return metered(c.own)
+}
+
 // Restricted reports whether there are models that the caller may not ask for.
 func (c *Caller) Restricted() bool { return c != nil && len(c.models) > 0 }
 

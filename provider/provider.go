@@ -40,6 +40,10 @@ type Request struct {
 	// Stream is whether the client asked for server-sent events.
 	Stream bool
 
+	// Background is whether the answer is to be made later, so that nothing is known yet of what it takes, and
+	// Fallbacks whether the call names further models, for the provider to choose from.
+	Background, Fallbacks bool
+
 	// Needs is what the call asks of a model.
 	Needs Needs
 

@@ -252,11 +252,24 @@ func (m *metrics) model(name string) string {
 	if name == "" || m.models.has(name) {
 		return name
 	}
-	if m.models.len() >= maxModels || !utf8.ValidString(name) { // Prometheus panics on other labels
+	if m.models.len() >= maxModels || !utf8.ValidString(name) {
 		return otherModel
 	}
-	m.models.get(name, func() struct{} { return struct{}{} })
+	m.knowModel(name)
 	return name
+}
+
+// KnowModels has the metrics count the models of a configuration under their names, however many others are asked for.
+func KnowModels(names ...string) {
+	for _, name := range names {
+		process.knowModel(name)
+	}
+}
+
+func (m *metrics) knowModel(name string) {
+	if utf8.ValidString(name) { // Prometheus panics on other labels
+		m.models.get(name, func() struct{} { return struct{}{} })
+	}
 }
 
 // streamSeries are those of a provider's streams.

@@ -326,6 +326,13 @@ func TestModelsAreBounded(t *testing.T) {
 	if total != clients*(maxModels+500) {
 		t.Errorf("%v requests are counted of %d", total, clients*(maxModels+500))
 	}
+	if got := m.model("late"); got != otherModel {
+		t.Errorf("one more has the label %q", got)
+	}
+	m.knowModel("late")
+	if got := m.model("late"); got != "late" {
+		t.Errorf("one of the configuration has the label %q", got)
+	}
 	m.requestStop(RequestStopped{Provider: "bounded", Model: models[0]})
 	if got := m.model(models[0]); got != models[0] {
 		t.Errorf("a model that is known counts as %q", got)
