@@ -230,11 +230,11 @@ func (a *App) Admit(ctx context.Context, lease *keys.Lease, caller *keys.Caller,
 // AwaitLimit has a request stand in line for as long as its limit has no room, and reports whether it has stood
 // to the end. It has not if the line is full, and then there is no failure; or if its client has gone, or the
 // process is about to exit. beat, unless nil, is called every five seconds.
-func (a *App) AwaitLimit(ctx context.Context, model string, after time.Duration, beat func()) (stood bool, failure *Failure) {
+func (a *App) AwaitLimit(ctx context.Context, h http.Header, model string, after time.Duration, beat func()) (stood bool, failure *Failure) {
 	if route := a.routes[model]; route == nil || !route.named {
 		model = "" // as clients can make up any number of them
 	}
-	switch err := theLine.pause(ctx, model, a.line.Length, after, beat); {
+	switch err := theLine.pause(ctx, a.newWaiter(h, model, nil), a.line.Length, after, beat); {
 	case err == nil:
 		return true, nil
 	case errors.Is(err, errLineFull):

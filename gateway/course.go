@@ -172,9 +172,10 @@ func without(targets []*policy.Target, t *policy.Target) []*policy.Target {
 // wait stands in line for the targets that are left.
 func (c *course) wait() (pass, *Failure) {
 	limit := max(0, c.until-clock())
-	w := &waiter{client: clientOf(c.r.Header)}
+	var targets []*target
+	model := ""
 	if c.route.named {
-		w.model = c.route.name
+		model = c.route.name
 	}
 	soonest := time.Duration(math.MaxInt64)
 	down, hope := true, false
@@ -182,7 +183,7 @@ func (c *course) wait() (pass, *Failure) {
 		if c.marks[i].out {
 			continue
 		}
-		w.targets = append(w.targets, t)
+		targets = append(targets, t)
 		refused := t.ready()
 		if refused == nil { // free just now, or its line is longer
 			refused = &refusal{}
@@ -191,14 +192,14 @@ func (c *course) wait() (pass, *Failure) {
 		hope = hope || refused.after <= limit
 		soonest = min(soonest, refused.after)
 	}
-	if len(w.targets) == 0 || c.attempts > 0 && !c.last.busy && !hope {
+	if len(targets) == 0 || c.attempts > 0 && !c.last.busy && !hope {
 		return pass{}, c.last
 	}
 	if limit == 0 || !hope {
 		return pass{}, c.unavailable(soonest, down, nil)
 	}
 	start := clock()
-	p, err := theLine.wait(c.ctx, w, c.app.line.Length, limit, c.patience.Beat)
+	p, err := theLine.wait(c.ctx, c.app.newWaiter(c.r.Header, model, targets), c.app.line.Length, limit, c.patience.Beat)
 	c.waited += clock() - start
 	if err != nil {
 		return pass{}, c.unavailable(soonest, down, err)

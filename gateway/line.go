@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,24 +22,31 @@ const beatEvery = 5 * time.Second
 
 // theLine is where requests wait that no target can take now. It is one for the
 // process, as the states of targets are: a reload neither loses a place nor gives two.
-var theLine = &line{queues: make(map[*targetState]*queue)}
+var theLine = newLine()
+
+func newLine() *line {
+	return &line{queues: make(map[*targetState]*queue), clients: make(map[uint64][]*waiter)}
+}
 
 // line holds those who wait, for each target that could serve them. Whenever a target may
 // have become free, it is given to the next one in turn: first come, first
-// served among the requests of one client, and turn by turn among clients.
+// served among the requests of one client, and turn by turn among clients. When the line is full, who has most in it makes
+// room for others.
 type line struct {
-	mu     sync.Mutex
-	length int
-	queues map[*targetState]*queue
+	mu      sync.Mutex
+	length  int
+	queues  map[*targetState]*queue
+	clients map[uint64][]*waiter // all who are in line, the newest last
 }
 
 // waiter is a request in line.
 type waiter struct {
 	model   string // for telemetry
 	client  uint64
-	targets []*target // any will do
-	pass    chan pass // gets one
-	left    bool      // it has a pass, or has given up
+	known   bool      // the client is one of the configuration, and not whoever it says it is
+	targets []*target // any will do; without any it waits for a time
+	pass    chan pass // gets one, or is closed to make room for others
+	left    bool      // it has a pass, or is no longer in line
 }
 
 // queue is who waits for one target.
@@ -55,28 +63,37 @@ var (
 
 var clientSeed = maphash.MakeSeed()
 
-// clientOf tells the clients apart between whom the line is fair, by the secrets that they come with.
-func clientOf(h http.Header) uint64 { return maphash.String(clientSeed, keys.Presented(h)) }
+// newWaiter returns a request that waits for one of the targets, or without any for a time. Clients are told apart by
+// the secrets that they come with.
+func (a *App) newWaiter(h http.Header, model string, targets []*target) *waiter {
+	return &waiter{
+		model: model, client: maphash.String(clientSeed, keys.Presented(h)), known: a.clients.directory != nil,
+		targets: targets, pass: make(chan pass, 1),
+	}
+}
 
 // wait stands in line until one of w's targets can take a call. beat, unless
 // nil, is called every five seconds. The error is errLineFull, errLineTimeout,
 // errShuttingDown or the cause of ctx.
 func (l *line) wait(ctx context.Context, w *waiter, length int, limit time.Duration, beat func()) (pass, error) {
-	w.pass = make(chan pass, 1)
 	if !l.join(w, length) {
 		return pass{}, errLineFull
 	}
 	var p pass
 	err := observeWait(ctx, w.model, func() (err error) {
 		p, err = w.stand(ctx, limit, beat)
-		if err != nil && !l.leave(w) {
-			p, err = <-w.pass, nil // it came at the last moment
-			if ctx.Err() != nil {
-				p.giveBack()
-				err = context.Cause(ctx)
-			}
+		if err == nil || err == errLineFull || l.leave(w) {
+			return err
 		}
-		return err
+		var came bool
+		if p, came = <-w.pass; !came { // it was sent away at the last moment
+			return err
+		}
+		if ctx.Err() != nil {
+			p.giveBack()
+			return context.Cause(ctx)
+		}
+		return nil
 	})
 	return p, err
 }
@@ -94,29 +111,18 @@ func observeWait(ctx context.Context, model string, stand func() error) error {
 
 // pause is wait for a request that waits for a time rather than for a target: for its limit to have room. It
 // counts like the others, and every request of its kind is served when its time has come.
-func (l *line) pause(ctx context.Context, model string, length int, d time.Duration, beat func()) error {
-	if !l.extend(1, length) {
+func (l *line) pause(ctx context.Context, w *waiter, length int, d time.Duration, beat func()) error {
+	if !l.join(w, length) {
 		return errLineFull
 	}
-	defer l.extend(-1, length)
-	return observeWait(ctx, model, func() error {
-		_, err := new(waiter).stand(ctx, d, beat)
+	defer l.leave(w)
+	return observeWait(ctx, w.model, func() error {
+		_, err := w.stand(ctx, d, beat)
 		if errors.Is(err, errLineTimeout) {
 			return nil // as it was to be
 		}
 		return err
 	})
-}
-
-// extend changes how many are in line, and reports false if there is no room for more.
-func (l *line) extend(by, length int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if by > 0 && l.length >= length {
-		return false
-	}
-	l.length += by
-	return true
 }
 
 func lineOutcome(err error) string {
@@ -127,6 +133,8 @@ func lineOutcome(err error) string {
 		return telemetry.OutcomeTimeout
 	case errShuttingDown:
 		return telemetry.OutcomeShuttingDown
+	case errLineFull:
+		return telemetry.OutcomeUnavailable
 	default:
 		return telemetry.OutcomeCanceled
 	}
@@ -143,7 +151,10 @@ func (w *waiter) stand(ctx context.Context, limit time.Duration, beat func()) (p
 	}
 	for {
 		select {
-		case p := <-w.pass:
+		case p, came := <-w.pass:
+			if !came {
+				return pass{}, errLineFull
+			}
 			return p, nil
 		case <-ctx.Done():
 			return pass{}, context.Cause(ctx)
@@ -162,10 +173,11 @@ func (w *waiter) stand(ctx context.Context, limit time.Duration, beat func()) (p
 func (l *line) join(w *waiter, length int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.length >= length {
+	if l.length >= length && !l.makeRoom(w) {
 		return false
 	}
 	l.length++
+	l.clients[w.client] = append(l.clients[w.client], w)
 	for _, t := range w.targets {
 		q := l.queues[t.state]
 		if q == nil {
@@ -187,6 +199,27 @@ func (l *line) join(w *waiter, length int) bool {
 	return true
 }
 
+// makeRoom sends away the newest request of the client who has most in line, if w's has no more than that even then. It
+// reports false when nobody has to go.
+func (l *line) makeRoom(w *waiter) bool {
+	if !w.known {
+		return false // nor would be who makes up one client after the other
+	}
+	var most []*waiter
+	for _, list := range l.clients {
+		if len(list) > len(most) {
+			most = list
+		}
+	}
+	if len(most) < len(l.clients[w.client])+2 {
+		return false
+	}
+	last := most[len(most)-1]
+	l.remove(last)
+	close(last.pass)
+	return true
+}
+
 // leave takes w out of the line, and reports false if it has a pass already.
 func (l *line) leave(w *waiter) bool {
 	l.mu.Lock()
@@ -202,6 +235,11 @@ func (l *line) leave(w *waiter) bool {
 func (l *line) remove(w *waiter) {
 	w.left = true
 	l.length--
+	if list := cut(l.clients[w.client], w); len(list) > 0 {
+		l.clients[w.client] = list
+	} else {
+		delete(l.clients, w.client)
+	}
 	for _, t := range w.targets {
 		q := l.queues[t.state]
 		q.remove(w)
@@ -214,20 +252,7 @@ func (l *line) remove(w *waiter) {
 }
 
 func (q *queue) remove(w *waiter) {
-	list := q.waiters[w.client]
-	for i, other := range list {
-		if other != w {
-			continue
-		}
-		if i == 0 {
-			list[0] = nil
-			list = list[1:] // the usual case
-		} else {
-			list = append(list[:i], list[i+1:]...)
-		}
-		break
-	}
-	if len(list) > 0 {
+	if list := cut(q.waiters[w.client], w); len(list) > 0 {
 		q.waiters[w.client] = list
 		return
 	}
@@ -238,6 +263,16 @@ func (q *queue) remove(w *waiter) {
 			break
 		}
 	}
+}
+
+// cut returns list without w.
+func cut(list []*waiter, w *waiter) []*waiter {
+	i := slices.Index(list, w)
+	if i == 0 { // the usual case
+		list[0] = nil
+		return list[1:]
+	}
+	return slices.Delete(list, i, i+1)
 }
 
 func (q *queue) stop() {

@@ -40,10 +40,14 @@ func mustEnter(t *testing.T, target *target) pass {
 	return p
 }
 
+func newWaiter(client uint64, targets ...*target) *waiter {
+	return &waiter{client: client, targets: targets, pass: make(chan pass, 1)}
+}
+
 // inLine puts a waiter in line.
 func inLine(t *testing.T, client uint64, targets ...*target) *waiter {
 	t.Helper()
-	w := &waiter{client: client, targets: targets, pass: make(chan pass, 1)}
+	w := newWaiter(client, targets...)
 	if !theLine.join(w, DefaultLineLength) {
 		t.Fatal("the line is full")
 	}
@@ -106,9 +110,64 @@ func TestAFreeTargetServesWhoJoins(t *testing.T) {
 
 func TestAFullLineTakesNobody(t *testing.T) {
 	t.Parallel()
-	w := &waiter{targets: []*target{testTarget(t, 1)}}
-	if _, err := theLine.wait(t.Context(), w, 0, time.Minute, nil); !errors.Is(err, errLineFull) {
+	if _, err := theLine.wait(t.Context(), newWaiter(0, testTarget(t, 1)), 0, time.Minute, nil); !errors.Is(err, errLineFull) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAFullLineIsSharedByClients: who has most in it makes room, the newest first, and nobody for one who has as many; nor for
+// clients that anybody can make up.
+func TestAFullLineIsSharedByClients(t *testing.T) {
+	t.Parallel()
+	const full = 6
+	l, only := newLine(), testTarget(t, 1)
+	p := mustEnter(t, only)
+	defer p.giveBack()
+	known := func(client uint64, targets ...*target) *waiter {
+		w := newWaiter(client, targets...)
+		w.known = true
+		return w
+	}
+	var greedy, others []*waiter
+	for i := range full {
+		w := known(1, only)
+		if i%2 == 0 {
+			w.targets = nil // it waits for a time
+		}
+		if !l.join(w, full) {
+			t.Fatal("the line is full")
+		}
+		greedy = append(greedy, w)
+	}
+	if l.join(known(1, only), full) || l.join(newWaiter(2, only), full) {
+		t.Error("the line is not full")
+	}
+	for i, client := range []uint64{2, 3, 2} {
+		w := known(client, only)
+		if !l.join(w, full) {
+			t.Fatalf("there is no room for client %d", client)
+		}
+		others = append(others, w)
+		if _, err := greedy[full-1-i].stand(t.Context(), time.Minute, nil); err != errLineFull {
+			t.Errorf("the newest of the greedy is told %v", err)
+		}
+	}
+	if l.join(known(2, only), full) { // three, two and one
+		t.Error("one is sent away for a client who has as many then")
+	}
+	for _, w := range greedy[:full-3] {
+		if w.left || !l.leave(w) {
+			t.Error("an older one was sent away")
+		}
+	}
+	if n := l.waiting(); n != 3 || len(l.clients) != 2 {
+		t.Errorf("%d are in line, of %d clients", n, len(l.clients))
+	}
+	for _, w := range others {
+		l.leave(w)
+	}
+	if n := only.state.waiting.Load(); n != 0 || len(l.queues) != 0 {
+		t.Errorf("%d are said to wait", n)
 	}
 }
 
@@ -135,7 +194,7 @@ func TestTheWaitEnds(t *testing.T) {
 				p := mustEnter(t, only)
 				defer p.giveBack()
 			}
-			p, err := theLine.wait(test.ctx, &waiter{targets: []*target{only}}, 10, test.limit, nil)
+			p, err := theLine.wait(test.ctx, newWaiter(0, only), 10, test.limit, nil)
 			if !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
@@ -173,7 +232,7 @@ func TestManyInLine(t *testing.T) {
 	for i := range 40 {
 		wait.Go(func() {
 			for range 25 {
-				w := &waiter{client: uint64(i % 5), targets: targets[i%2:]}
+				w := newWaiter(uint64(i%5), targets[i%2:]...)
 				p, err := theLine.wait(t.Context(), w, 1000, time.Minute, nil)
 				if err != nil {
 					t.Error(err)

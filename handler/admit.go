@@ -171,7 +171,7 @@ func (x *exchange) waitForLimit(refusal *keys.Refusal) (stood bool, failure *gat
 	if refusal.Never || refusal.Unavailable || refusal.RetryAfter > patience.Wait {
 		return false, nil
 	}
-	return x.app.AwaitLimit(x.r.Context(), x.req.Model, refusal.RetryAfter, patience.Beat)
+	return x.app.AwaitLimit(x.r.Context(), x.r.Header, x.req.Model, refusal.RetryAfter, patience.Beat)
 }
 
 // limited is what the client is told of a limit. When to try again is in the headers, exactly.
