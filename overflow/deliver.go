@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
@@ -49,9 +50,9 @@ func (r *run) deliver() {
 		return
 	}
 	start := time.Now()
-	d, ok := r.send(w, start)
-	if !ok {
-		r.settle(nil, Change{To: Waiting, Lane: r.job.Model, Refund: true})
+	d, full := r.send(w, start)
+	if full != "" {
+		r.settle(nil, Change{To: Waiting, Lane: full, Refund: true})
 		return
 	}
 	cause := context.Cause(r.ctx)
@@ -67,13 +68,16 @@ func (r *run) deliver() {
 	}
 }
 
-// send calls the receiver, unless as many calls to its host are under way as there may be.
-func (r *run) send(w *webhook, at time.Time) (d delivery, ok bool) {
-	host := r.job.Model
-	if !r.engine.takeHost(host, r.setup.callbackPerHost) {
-		return delivery{}, false
+// send calls the receiver, unless as many calls to its host, or for the owner of the job, are under way as there may be:
+// then it returns the lane to wait in.
+func (r *run) send(w *webhook, at time.Time) (d delivery, full string) {
+	host, owner := r.job.Model, ownerLane+r.job.Owner
+	for _, name := range [...]string{owner, host} {
+		if !r.engine.takeCall(name, r.setup.callbacksOf(name)) {
+			return delivery{}, name
+		}
+		defer r.engine.leaveCall(name)
 	}
-	defer r.engine.leaveHost(host)
 	ctx, span := telemetry.ResumeSpan(r.ctx, http.Header{"Traceparent": {w.Traceparent}}, "callback "+host, traced(r.job)...)
 	d = r.setup.webhooks.send(ctx, w, at)
 	if d.status != 0 {
@@ -84,7 +88,7 @@ func (r *run) send(w *webhook, at time.Time) (d delivery, ok bool) {
 		outcome = telemetry.CallbackRetried
 	}
 	span.End(outcome)
-	return d, true
+	return d, ""
 }
 
 // judged returns what comes of an attempt.
@@ -139,28 +143,40 @@ func (r *run) close(change Change, d delivery, took time.Duration) {
 	}
 }
 
-// takeHost makes room for one more call to a host, if there may be one.
-func (e *Engine) takeHost(host string, most int) bool {
+// ownerLane begins the names of lanes in which callbacks of one owner wait; those of hosts have no space in them.
+const ownerLane = "owner "
+
+// callbacksOf returns how many callbacks may be under way to a host, or for the owner of a lane: so many that whoever has
+// slow receivers, under however many names, leaves workers for others.
+func (s *Setup) callbacksOf(lane string) int {
+	if strings.HasPrefix(lane, ownerLane) {
+		return s.callbackWorkers - s.callbackWorkers/4
+	}
+	return s.callbackPerHost
+}
+
+// takeCall makes room for one more call to a host, or for an owner, if there may be one.
+func (e *Engine) takeCall(name string, most int) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.hosts[host] >= most {
+	if e.calls[name] >= most {
 		return false
 	}
-	e.hosts[host]++
+	e.calls[name]++
 	return true
 }
 
-func (e *Engine) leaveHost(host string) {
+func (e *Engine) leaveCall(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.hosts[host]--; e.hosts[host] == 0 {
-		delete(e.hosts, host)
+	if e.calls[name]--; e.calls[name] == 0 {
+		delete(e.calls, name)
 	}
 }
 
-// hostRoom returns how many more calls may be made to a host.
-func (e *Engine) hostRoom(host string, most int) int {
+// callRoom returns how many more calls may be made to a host, or for an owner.
+func (e *Engine) callRoom(name string, most int) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return most - e.hosts[host]
+	return most - e.calls[name]
 }

@@ -109,7 +109,7 @@ type Engine struct {
 	drain   context.Context // ends when the drain stands still
 	halt    context.CancelFunc
 	running map[*run]struct{}
-	hosts   map[string]int // callbacks under way
+	calls   map[string]int // callbacks under way, by hosts and by lanes of owners
 	idle    chan struct{}  // closed when running falls to none; nil while nobody waits for that
 	started bool
 	closed  bool
@@ -134,7 +134,7 @@ func NewEngine(queue Queue, logger *zap.Logger) *Engine {
 		room:    make(chan struct{}, 1),
 		pace:    make(chan struct{}, 1),
 		running: make(map[*run]struct{}),
-		hosts:   make(map[string]int),
+		calls:   make(map[string]int),
 	}
 	e.quarrels.logger = logger
 	e.pulse.begin()

@@ -3,6 +3,7 @@ package overflow_test
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -66,6 +67,43 @@ func TestAReceiverThatHangsHoldsUpNobodyElse(t *testing.T) {
 	})
 }
 
+// Nor does one whose clients give it many names.
+func TestReceiversOfOneOwnerHoldUpNobodyElse(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		config := callbackConfig()
+		config.Workers, config.PerHost, config.Timeout = 8, 3, seconds(20)
+		w := newWorld(t, &overflow.Config{Callback: config})
+		n := w.receive(func(_ http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.Host, "hangs") {
+				<-r.Context().Done()
+			}
+		})
+		for i := range 40 {
+			w.submit("m", callTo("http://hangs"+strconv.Itoa(i)+".example/"), priority(0))
+		}
+		for range 20 {
+			w.submit("m", callTo("http://good.example/"), priority(3), func(s *overflow.Submission) { s.Owner = "them" })
+		}
+		w.service.Start()
+		time.Sleep(2 * time.Second)
+		good, hang := 0, 0
+		for _, c := range n.got() {
+			if c.host == "good.example" {
+				good++
+			} else {
+				hang++
+			}
+		}
+		if good != 20 || hang != 6 { // three of four workers
+			t.Errorf("%d calls for one owner and %d for the other, whose receivers hang", good, hang)
+		}
+		time.Sleep(21 * time.Second) // the first six have timed out
+		if calls := len(n.got()); calls != 32 {
+			t.Errorf("%d calls, want 32", calls)
+		}
+	})
+}
+
 func TestReceiversAreCalledNoMoreThanPerHostAtATime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		config := callbackConfig()
@@ -85,7 +123,7 @@ func TestReceiversAreCalledNoMoreThanPerHostAtATime(t *testing.T) {
 			t.Errorf("calls at a time: %v", n.most)
 		}
 		synctest.Wait()
-		if hosts := w.engine.Hosts(); hosts != 0 {
+		if hosts := w.engine.Calls(); hosts != 0 {
 			t.Errorf("%d hosts are still counted", hosts)
 		}
 	})

@@ -18,11 +18,11 @@ func (s *Setup) CallOver(dial func(ctx context.Context, network, address string)
 // HangUp closes connections for callbacks that nobody uses.
 func (s *Setup) HangUp() { s.webhooks.http.CloseIdleConnections() }
 
-// Hosts returns to how many hosts calls are under way.
-func (e *Engine) Hosts() int {
+// Calls returns to how many hosts, and for how many owners, calls are under way.
+func (e *Engine) Calls() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.hosts)
+	return len(e.calls)
 }
 
 // ReturnLimit is returnLimit.

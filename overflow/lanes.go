@@ -135,7 +135,7 @@ func (e *Engine) wake(s *Setup, in lane) bool {
 // roomIn returns how many jobs of a lane could be taken now.
 func (e *Engine) roomIn(s *Setup, in lane) int {
 	if in.kind == Callback {
-		return e.hostRoom(in.name, s.callbackPerHost)
+		return e.callRoom(in.name, s.callbacksOf(in.name))
 	}
 	return s.server.Room(in.name)
 }
