@@ -239,6 +239,8 @@ func TestRequestsThatGeminiCannotServe(t *testing.T) {
 		{"", hi + `,"thinking":7`, "thinking"},
 		{"", hi + `,"response_format":{"type":"xml"}`, "response_format.type"},
 		{"", hi + `,"response_format":{"type":"json_schema","json_schema":{"name":"x"}}`, "response_format.json_schema.schema"},
+		{"gemini-2.5-flash", hi + `,"response_format":{"type":"json_object"},"tools":[{"type":"function","function":{"name":"f"}}]`, "response_format"},
+		{"gemini-2.0-flash", hi + `,"response_format":{"type":"json_object"},"web_search_options":{}`, "response_format"},
 		{"", hi + `,"tools":[{"type":"web_search"}]`, "tools[0].type"},
 		{"", hi + `,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"any"`, "tool_choice"},
 		{"", hi + `,"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}}`, "tool_choice.function.name"},

@@ -109,6 +109,9 @@ func (g *geminiMaker) writeFormat() error {
 	case kind == "json_schema" && schema == nil:
 		return Invalid(at, "missing_required_parameter", "Missing required parameter: '"+at+"'.")
 	}
+	if (len(g.tools) > 0 || g.search != nil) && g.model.version < 30 { // ai.google.dev/gemini-api/docs/structured-output
+		return Invalid("response_format", "unsupported_parameter", "'response_format' cannot be used together with tools on this model.")
+	}
 	g.w.member("responseMimeType", "application/json")
 	switch {
 	case kind == "json_object":

@@ -29,6 +29,7 @@ func TestParametersToGemini(t *testing.T) {
 		config("text", "", `"response_format":{"type":"text"}`, "", ""),
 		config("JSON", "", `"response_format":{"type":"json_object"}`, `"responseMimeType":"application/json"`, ""),
 		config("a schema", "", `"response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":`+schema+`}}`, `"responseMimeType":"application/json","responseJsonSchema":`+schema, ""),
+		config("JSON, and tools that may not be called", "gemini-2.5-pro", `"response_format":{"type":"json_object"},"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none"`, `"responseMimeType":"application/json"`, ""),
 		config("a schema for an old model, in its order", oldModel, `"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":`+schema+`}}`,
 			`"responseMimeType":"application/json","responseSchema":{"type":"OBJECT","properties":{"b":{"type":"INTEGER"},"a":{"type":"STRING","maxLength":5}},"required":["a","b"],"propertyOrdering":["b","a"]}`, ""),
 	})

@@ -10,6 +10,9 @@ func (g *geminiMaker) writeTools() error {
 	if err != nil {
 		return err
 	}
+	if mode == "NONE" && g.r.ResponseFormat != nil && g.model.version < 30 {
+		g.tools, mode = nil, "" // the two do not go together, and nobody is to be called
+	}
 	if g.search != nil {
 		if err := g.checkSearch(); err != nil {
 			return err

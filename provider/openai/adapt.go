@@ -88,6 +88,10 @@ func (a *adapter) limits() {
 	if !a.limit || a.newer.IsZero() {
 		return
 	}
+	if a.text(a.value) == "null" { // says nothing
+		a.gone = append(a.gone, a.newer)
+		return
+	}
 	if a.older.IsZero() {
 		a.replace(provider.Span{Start: a.newer.Start, End: a.value.Start}, `"max_tokens":`)
 		return

@@ -46,6 +46,9 @@ func TestWhatIsChangedForOthersThanOpenAI(t *testing.T) {
 		"the words elsewhere": {
 			"mistral", `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"developer"}],"name":"developer"}],"tools":[{"function":{"parameters":{"properties":{"max_completion_tokens":{}},"required":["max_completion_tokens"],"tool_choice":"required","role":"developer"}}}]}`, "",
 		},
+		"a newer limit that says nothing": {
+			"deepseek", `{"max_tokens":4,"max_completion_tokens":null,"model":"m"}`, `{"max_tokens":4,"model":"m"}`,
+		},
 		"nothing for OpenAI": {"openai", `{"model":"m","max_completion_tokens":5,"messages":[{"role":"developer","content":"x"}]}`, ""},
 		"the limit": {
 			"mistral", `{"model":"m", "max_completion_tokens" : 5 ,"messages":[]}`, `{"model":"m", "max_tokens":5 ,"messages":[]}`,
