@@ -71,6 +71,40 @@ func TestFullFile(t *testing.T) {
 	}
 }
 
+// TestFailuresMakeRoom: jobs that were given up an hour ago go before their time when the file gets full, and no others do.
+func TestFailuresMakeRoom(t *testing.T) {
+	t.Parallel()
+	hands := newHandClock()
+	q := openWith(t, hands.clock(), nil)
+	n := fill(t, q, func() int { return 60_000 })
+	var kept []*overflow.Job
+	for i, job := range claim(t, q, n, time.Hour) {
+		change := overflow.Change{To: overflow.Discarded, Keep: 7 * 24 * time.Hour}
+		if i%4 == 0 {
+			change.To = overflow.Completed
+			kept = append(kept, job)
+		}
+		apply(t, q, job, change)
+	}
+	if removed := maintain(t, q).Removed; removed != 0 {
+		t.Errorf("%d were removed at once", removed)
+	}
+	hands.pass(spareAfter)
+	removed := maintain(t, q).Removed
+	if removed == 0 || removed > n/4 {
+		t.Errorf("%d of %d were removed", removed, n)
+	}
+	if again := maintain(t, q).Removed; again != 0 {
+		t.Errorf("%d more were removed", again)
+	}
+	for _, job := range kept {
+		get(t, q, job.ID)
+	}
+	if more := fill(t, q, func() int { return 60_000 }); more == 0 {
+		t.Error("there is no room for new ones")
+	}
+}
+
 // When what runs puts out more than there is room for, it is told so, and can still end;
 // what is there can still be removed.
 func TestOutputFillsTheFile(t *testing.T) {

@@ -20,6 +20,7 @@ var (
 	waiting   = uint8(stateNumber(overflow.Waiting))
 	scheduled = uint8(stateNumber(overflow.Scheduled))
 	executing = uint8(stateNumber(overflow.Executing))
+	discarded = uint8(stateNumber(overflow.Discarded))
 	request   = uint8(kindNumber(overflow.Request))
 )
 

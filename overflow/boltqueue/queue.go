@@ -19,9 +19,10 @@ import (
 // Shares of the file's largest size, in percent, up to which it takes what. The rest is for what
 // makes room again: ending jobs, and removing them.
 const (
-	roomForJobs   = 80
-	roomForOutput = 92
-	roomForEnds   = 97
+	roomForFailures = 70 // that are older than spareAfter
+	roomForJobs     = 80
+	roomForOutput   = 92
+	roomForEnds     = 97
 )
 
 // Queue is an [overflow.Queue] in one file. One process at a time has it open.

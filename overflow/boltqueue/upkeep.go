@@ -39,6 +39,7 @@ func (q *Queue) maintain(ctx context.Context, done *overflow.Upkeep) error {
 	}{
 		{(*batch).hurry, &done.Overdue},
 		{(*batch).expunge, &done.Removed},
+		{(*batch).relieve, &done.Removed},
 		{(*batch).sweep, new(int)},
 	} {
 		if err := q.repeat(ctx, step.run, step.count); err != nil {
@@ -130,15 +131,49 @@ func (b *batch) expunge(n int) (did int, more bool) {
 			}
 		case !r.State.Final():
 			continue
-		default:
-			b.free(r)
 		}
-		b.discard(b.payloads, jobPrefix(id))
-		b.discard(b.results, jobPrefix(id))
-		b.replace(id, &staged{})
+		b.expel(id, r)
 		did++
 	}
 	return did, len(ids) == n
+}
+
+// expel removes a job. Its record is nil if it cannot be read any more.
+func (b *batch) expel(id string, r *record) {
+	if r != nil {
+		b.free(r)
+	}
+	b.discard(b.payloads, jobPrefix(id))
+	b.discard(b.results, jobPrefix(id))
+	b.replace(id, &staged{})
+}
+
+// spareAfter is how long a job that was given up is kept in any case.
+const spareAfter = time.Hour
+
+// relieve removes up to n jobs that were given up a while ago, those that would go next first, when there is little room
+// left: what may never be asked for must not keep out what is asked for now.
+func (b *batch) relieve(n int) (did int, more bool) {
+	tooMuch := b.used - b.q.maxSize/100*roomForFailures
+	if tooMuch <= 0 {
+		return 0, false
+	}
+	for e := range b.q.index.ended.all {
+		if did == n || tooMuch <= 0 {
+			break
+		}
+		if e.state != discarded {
+			continue
+		}
+		r, err := b.load(e.id)
+		if err != nil || r.State != overflow.Discarded || b.now.Sub(r.EndedAt) < spareAfter {
+			continue
+		}
+		tooMuch -= int64(r.Payload.Size + r.Head.Size)
+		b.expel(e.id, r)
+		did++
+	}
+	return did, did == n
 }
 
 // sweep deletes up to n pieces that nobody needs any more.
