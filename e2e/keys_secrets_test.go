@@ -129,7 +129,9 @@ func TestSecretsAreNowhere(t *testing.T) {
 	up.on("refused", playJSON(401, errorJSON("Incorrect API key", "invalid_request_error", "invalid_api_key")))
 	up.on("failing", playJSON(500, broken))
 	up.on("dead", (*exchange).reset)
-	echo := func(x *exchange) string { return errorJSON("You came with "+x.Req.Header.Get("Authorization"), "server_error", "") }
+	echo := func(x *exchange) string {
+		return errorJSON("You came with "+x.Req.Header.Get("Authorization"), "server_error", "")
+	}
 	for _, status := range []int{400, 403, 404, 429, 500} {
 		up.on(fmt.Sprint("echo-", status), func(x *exchange) { playJSON(status, echo(x))(x) })
 	}

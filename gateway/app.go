@@ -17,7 +17,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/runestone-gateway/runestone/breaker"
-	"github.com/runestone-gateway/runestone/policy"
 	"github.com/runestone-gateway/runestone/provider"
 	"github.com/runestone-gateway/runestone/telemetry"
 )
@@ -259,43 +258,6 @@ func (a *App) addUpstream(name string, module any, keys *credentials, config *Pr
 	var err error
 	up.state, err = a.holdState(up, "")
 	return err
-}
-
-func (a *App) loadModels(ctx caddy.Context) error {
-	a.routes = make(map[string]*route)
-	for name, model := range a.Models {
-		r := newRoute(name)
-		r.named, r.hedge = true, time.Duration(model.HedgeAfter)
-		if model.PolicyRaw != nil {
-			module, err := ctx.LoadModule(model, "PolicyRaw")
-			if err != nil {
-				return fmt.Errorf("models.%s: loading the policy: %w", name, err)
-			}
-			r.selector = module.(policy.Selector)
-		}
-		for i, t := range model.Targets {
-			up := a.upstreams[t.Provider]
-			if up == nil {
-				return fmt.Errorf("models.%s.targets[%d]: there is no provider %q; there is %s%s",
-					name, i, t.Provider, a.providerNames(), missing(t.Provider))
-			}
-			own, err := a.newTarget(t, up)
-			if err != nil {
-				return err
-			}
-			r.add(own)
-		}
-		a.routes[name] = r
-	}
-	for alias := range a.Aliases {
-		r, err := a.aliased(alias)
-		if err != nil {
-			return fmt.Errorf("aliases.%s: %w", alias, err)
-		}
-		a.routes[alias] = r
-	}
-	telemetry.KnowModels(slices.Collect(maps.Keys(a.routes))...)
-	return nil
 }
 
 // missing says what would bring a provider that has the name of an adapter.

@@ -2,15 +2,19 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/runestone-gateway/runestone/dialect"
 	"github.com/runestone-gateway/runestone/policy"
 	"github.com/runestone-gateway/runestone/provider"
+	"github.com/runestone-gateway/runestone/telemetry"
 )
 
 // route is what a name leads to.
@@ -23,6 +27,44 @@ type route struct {
 	context  int                 // the shortest context of a target, 0 for no bound
 	selector policy.Selector
 	hedge    time.Duration // the model's own, 0 for the default
+}
+
+// loadModels makes the routes of the configured models and aliases.
+func (a *App) loadModels(ctx caddy.Context) error {
+	a.routes = make(map[string]*route)
+	for name, model := range a.Models {
+		r := newRoute(name)
+		r.named, r.hedge = true, time.Duration(model.HedgeAfter)
+		if model.PolicyRaw != nil {
+			module, err := ctx.LoadModule(model, "PolicyRaw")
+			if err != nil {
+				return fmt.Errorf("models.%s: loading the policy: %w", name, err)
+			}
+			r.selector = module.(policy.Selector)
+		}
+		for i, t := range model.Targets {
+			up := a.upstreams[t.Provider]
+			if up == nil {
+				return fmt.Errorf("models.%s.targets[%d]: there is no provider %q; there is %s%s",
+					name, i, t.Provider, a.providerNames(), missing(t.Provider))
+			}
+			own, err := a.newTarget(t, up)
+			if err != nil {
+				return err
+			}
+			r.add(own)
+		}
+		a.routes[name] = r
+	}
+	for alias := range a.Aliases {
+		r, err := a.aliased(alias)
+		if err != nil {
+			return fmt.Errorf("aliases.%s: %w", alias, err)
+		}
+		a.routes[alias] = r
+	}
+	telemetry.KnowModels(slices.Collect(maps.Keys(a.routes))...)
+	return nil
 }
 
 // newRoute returns the route of a name that leads to these targets, in their order.
