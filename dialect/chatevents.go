@@ -1,6 +1,9 @@
 package dialect
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // chatWriter writes answers of chat completions: whole ones, and the events of a stream. In a stream
 // id, created, model and what frames a delta are the same in every event, so that they are made once. Texts
@@ -9,14 +12,17 @@ type chatWriter struct {
 	id, model string
 	created   int64
 	usage     bool // the client wants the usage of a stream
+	chained   bool // what it writes is translated once more
 
 	head, tail []byte // of an event with a delta
 	begun      bool   // the role has been sent
+
+	lists chatLists
 }
 
-// newChatWriter returns a writer of answers that show a model's name. usage is stream_options.include_usage.
-func newChatWriter(model string, created int64, usage bool) *chatWriter {
-	return &chatWriter{model: model, created: created, usage: usage}
+// newChatWriter returns a writer of answers from a target. usage is stream_options.include_usage.
+func newChatWriter(t *Target, usage bool) *chatWriter {
+	return &chatWriter{model: t.Shown, created: time.Now().Unix(), usage: usage, chained: t.Behind != ""}
 }
 
 func (w *chatWriter) appendHead(dst []byte, object string) []byte {
@@ -73,18 +79,6 @@ func (w *chatWriter) reasoning(dst, text []byte) []byte {
 	return w.text(dst, "reasoning_content", text)
 }
 
-// thinkingBlock appends an event with a block of Anthropic's kind, which its clients send back as it is.
-func (w *chatWriter) thinkingBlock(dst, block []byte) []byte {
-	dst = append(append(dst, w.head...), `{"thinking_blocks":[`...)
-	dst = append(append(dst, block...), "]}"...)
-	return append(dst, w.tail...)
-}
-
-// annotations appends an event with citations, of which there are some.
-func (w *chatWriter) annotations(dst []byte, all []citation) []byte {
-	return w.text(dst, "annotations", chatAnnotations(all))
-}
-
 // toolStart appends the event that begins the call of a tool. index counts calls from 0; extra is
 // its extra_content, if any.
 func (w *chatWriter) toolStart(dst []byte, index int, call *ChatToolCall) []byte {
@@ -122,6 +116,7 @@ func (w *chatWriter) toolArguments(dst []byte, index int, text []byte) []byte {
 
 // finish appends the last events: the one with the reason, the usage if the client wants it, and [DONE].
 func (w *chatWriter) finish(dst []byte, reason string, u Usage) []byte {
+	dst = w.appendLists(dst)
 	dst = append(append(dst, w.head...), `{},"logprobs":null,"finish_reason":`...)
 	dst = append(appendJSON(dst, reason), "}]"...)
 	if w.usage {

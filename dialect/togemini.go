@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // chatToGemini translates a request of chat completions to one of Gemini's generateContent or, as the
@@ -19,7 +18,7 @@ func chatToGemini(body []byte, t *Target) (*Translation, error) {
 	if err := g.make(len(body)); err != nil {
 		return nil, err
 	}
-	answers := &geminiAnswers{out: newChatWriter(t.Shown, time.Now().Unix(), r.IncludeUsage), searches: g.search != nil}
+	answers := &geminiAnswers{out: newChatWriter(t, r.IncludeUsage), searches: g.search != nil}
 	return &Translation{Body: g.w.b, Stream: r.Stream, Adjusted: g.adjusted, Answers: answers}, nil
 }
 

@@ -245,10 +245,11 @@ var geminiStreams = map[string]struct{ stream, want string }{
 	},
 	"calls are counted through the stream": {
 		chunk("", `{"functionCall":{"name":"f","args":{"a": 1.0}},"thoughtSignature":"U0lH"}`) + chunk("", `{"functionCall":{"name":"g","args":{}}},{"functionCall":{"id":"own","name":"h"}}`) + chunk(geminiEnd, `{"text":""}`),
-		saysChunk("r1", saysRole, "null") + saysChunk("r1", `{"thinking_blocks":[{"type":"thinking","thinking":"","signature":"gemini:U0lH"}]}`, "null") +
+		saysChunk("r1", saysRole, "null") +
 			saysChunk("r1", `{"tool_calls":[{"index":0,"id":"call_MADE","type":"function","function":{"name":"f","arguments":"{\"a\":1.0}"},"extra_content":{"google":{"thought_signature":"U0lH"}}}]}`, "null") +
 			saysChunk("r1", `{"tool_calls":[{"index":1,"id":"call_MADE","type":"function","function":{"name":"g","arguments":"{}"}}]}`, "null") +
-			saysChunk("r1", `{"tool_calls":[{"index":2,"id":"own","type":"function","function":{"name":"h","arguments":"{}"}}]}`, "null") + saysChunk("r1", `{}`, `"tool_calls"`) + saysDone,
+			saysChunk("r1", `{"tool_calls":[{"index":2,"id":"own","type":"function","function":{"name":"h","arguments":"{}"}}]}`, "null") +
+			saysChunk("r1", `{"thinking_blocks":[{"type":"thinking","thinking":"","signature":"gemini:U0lH"}]}`, "null") + saysChunk("r1", `{}`, `"tool_calls"`) + saysDone,
 	},
 	"the end comes before the usage": {
 		chunk(`,"finishReason":"STOP"`, `{"text":"a"}`) + `data: {"usageMetadata":{"promptTokenCount":100,"candidatesTokenCount":15,"cachedContentTokenCount":60,"thoughtsTokenCount":5}}` + "\n\ndata: [DONE]\n\n",

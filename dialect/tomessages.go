@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
-	"time"
 )
 
 // jsonTool is the tool through which a model answers that cannot be held to a schema otherwise.
@@ -22,7 +21,7 @@ func chatToMessages(body []byte, t *Target) (*Translation, error) {
 	if err := m.make(); err != nil {
 		return nil, err
 	}
-	answers := &messagesAnswers{out: newChatWriter(t.Shown, time.Now().Unix(), r.IncludeUsage), jsonTool: m.jsonTool, searches: m.search != nil}
+	answers := &messagesAnswers{out: newChatWriter(t, r.IncludeUsage), jsonTool: m.jsonTool, searches: m.search != nil}
 	return &Translation{Body: m.w.b, ModelSpan: m.span, Stream: r.Stream, Adjusted: m.adjusted, Answers: answers}, nil
 }
 

@@ -17,6 +17,7 @@ type messagesStream struct {
 	// thought is the text of the block of thinking that is under way, as JSON without its quotes: it
 	// must be sent back whole, with its signature.
 	thought   []byte
+	endless   bool   // that is more than is kept
 	signature []byte // as JSON, until it has been told
 	thinking  int    // the block's index, plus one, 0 for none
 	refused   bool   // and the client has been told
@@ -218,7 +219,7 @@ func (a *messagesAnswers) blockStart(dst []byte, ev *messagesEvent) []byte {
 		}
 	case "thinking":
 		s.thinking = ev.index + 1
-		s.thought = s.thought[:0]
+		s.thought, s.endless = s.thought[:0], false
 		s.signature = append(s.signature[:0], b.signature...)
 		dst = a.think(dst, b.thinking)
 	case "redacted_thinking":
@@ -310,14 +311,18 @@ func (a *messagesAnswers) think(dst, text []byte) []byte {
 	if !hasText(text) {
 		return dst
 	}
-	a.stream.thought = append(a.stream.thought, text[1:len(text)-1]...)
+	if s := &a.stream; !s.endless {
+		if s.thought = append(s.thought, inner(text)...); len(s.thought) > maxHeld {
+			s.thought, s.endless, a.out.lists.lost = nil, true, true
+		}
+	}
 	return a.out.reasoning(dst, text)
 }
 
 // sign appends the block of thinking that is under way, if it has a signature that has not been told.
 func (a *messagesAnswers) sign(dst []byte) []byte {
 	s := &a.stream
-	if !hasText(s.signature) {
+	if !hasText(s.signature) || s.endless {
 		return dst
 	}
 	s.scratch = append(append(s.scratch[:0], `{"type":"thinking","thinking":"`...), s.thought...)

@@ -85,11 +85,11 @@ var messagesStreams = []struct {
 	{"ISS: thinking, whole with its signature", ``, started(`{}`) + blockBegins(0, `"type":"thinking","thinking":"","signature":""`) + adds(0, "thinking_delta", "thinking", "a\"b") + adds(0, "thinking_delta", "thinking", "\nc") + adds(0, "signature_delta", "signature", "s/1") + blockEnds(0) +
 		blockBegins(1, `"type":"redacted_thinking","data":"x"`) + blockEnds(1) + blockBegins(2, `"type":"thinking","thinking":"","signature":""`) + adds(2, "signature_delta", "signature", "s2") + blockEnds(2) + blockBegins(3, `"type":"text","text":"A"`) + blockEnds(3) + ends("end_turn", `{}`),
 		[]string{
-			delta(roleChunk), delta(`"reasoning_content":"a\"b"`), delta(`"reasoning_content":"\nc"`), delta(`"thinking_blocks":[{"type":"thinking","thinking":"a\"b\nc","signature":"s/1"}]`),
-			delta(`"thinking_blocks":[{"type":"redacted_thinking","data":"x"}]`), delta(`"thinking_blocks":[{"type":"thinking","thinking":"","signature":"s2"}]`), delta(`"content":"A"`), finished("stop"),
+			delta(roleChunk), delta(`"reasoning_content":"a\"b"`), delta(`"reasoning_content":"\nc"`), delta(`"content":"A"`),
+			delta(`"thinking_blocks":[{"type":"thinking","thinking":"a\"b\nc","signature":"s/1"},{"type":"redacted_thinking","data":"x"},{"type":"thinking","thinking":"","signature":"s2"}]`), finished("stop"),
 		}},
 	{"thinking that is there from the start", ``, started(`{}`) + blockBegins(0, `"type":"thinking","thinking":"a","signature":"s"`) + blockEnds(0) + blockBegins(1, `"type":"thinking","thinking":"b"`) + blockEnds(1) + blockBegins(2, `"type":"redacted_thinking"`) + ends("end_turn", `{}`),
-		[]string{delta(roleChunk), delta(`"reasoning_content":"a"`), delta(`"thinking_blocks":[{"type":"thinking","thinking":"a","signature":"s"}]`), delta(`"reasoning_content":"b"`), finished("stop")}},
+		[]string{delta(roleChunk), delta(`"reasoning_content":"a"`), delta(`"reasoning_content":"b"`), delta(`"thinking_blocks":[{"type":"thinking","thinking":"a","signature":"s"}]`), finished("stop")}},
 	{"a refusal, told once", ``, started(`{}`) + event("message_delta", `,"delta":{"stop_reason":"refusal","stop_details":{"explanation":"No."}},"usage":{}`) + ends("refusal", `{}`),
 		[]string{delta(roleChunk), delta(`"refusal":"No."`), finished("content_filter")}},
 	{"a reason that nobody knows, and events", ``, started(`{}`) + event("made_up", `,"x":{"type":"text"}`) + blockBegins(0, `"type":"made_up"`) + event("content_block_delta", `,"index":0,"delta":{"type":"citations_delta","citation":{}}`) + ends("made_up", `{}`),
@@ -98,8 +98,8 @@ var messagesStreams = []struct {
 		event("content_block_delta", `,"index":1,"delta":{"type":"citations_delta","citation":{"type":"web_search_result_location","url":"https://a","title":"A","encrypted_index":"x"}}`) + adds(1, "text_delta", "text", "it ") + adds(1, "text_delta", "text", "is") +
 		event("content_block_delta", `,"index":1,"delta":{"type":"citations_delta","citation":{"url":"https://b","title":null}}`) + blockEnds(1) + blockBegins(2, `"type":"text","text":""`) + adds(2, "text_delta", "text", ".") + blockEnds(2) + ends("end_turn", `{}`),
 		[]string{
-			delta(roleChunk), delta(`"content":"\u00e9"`), delta(`"content":"it "`), delta(`"content":"is"`),
-			delta(`"annotations":[{"type":"url_citation","url_citation":{"start_index":1,"end_index":6,"url":"https://a","title":"A"}},{"type":"url_citation","url_citation":{"start_index":1,"end_index":6,"url":"https://b","title":""}}]`), delta(`"content":"."`), finished("stop"),
+			delta(roleChunk), delta(`"content":"\u00e9"`), delta(`"content":"it "`), delta(`"content":"is"`), delta(`"content":"."`),
+			delta(`"annotations":[{"type":"url_citation","url_citation":{"start_index":1,"end_index":6,"url":"https://a","title":"A"}},{"type":"url_citation","url_citation":{"start_index":1,"end_index":6,"url":"https://b","title":""}}]`), finished("stop"),
 		}},
 	{"an answer through a tool", `,` + schemaF, started(`{}`) + blockBegins(0, `"type":"tool_use","id":"c1","name":"json","input":{}`) + adds(0, "input_json_delta", "partial_json", `{"b":`) + adds(0, "input_json_delta", "partial_json", `1}`) + blockEnds(0) +
 		blockBegins(1, `"type":"tool_use","id":"c2","name":"json","input":{"b":2}`) + adds(1, "input_json_delta", "partial_json", `{"b":2}`) + blockEnds(1) + ends("tool_use", `{}`),

@@ -21,6 +21,8 @@ type Target struct {
 	Between bool
 	// Beyond is what it is translated to then.
 	Beyond API
+	// Behind is what a request of Chat was translated from, "" for one that is the client's own.
+	Behind API
 }
 
 // Quirks are how a server that speaks a dialect differs from who made it. The zero Quirks is OpenAI
@@ -165,7 +167,9 @@ func Translate(from, to API, body []byte, t *Target) (*Translation, error) {
 	if err != nil {
 		return nil, err
 	}
-	outer, err := second(inner.Body, t)
+	rest := *t
+	rest.Behind = from
+	outer, err := second(inner.Body, &rest)
 	Recycle(inner.Body)
 	if err != nil {
 		return nil, inner.clientError(err)
