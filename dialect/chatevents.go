@@ -162,17 +162,24 @@ type chatMessage struct {
 	finish   string
 	tier     string
 	usage    Usage
+
+	// onward: it goes on with the choice before it, which only what translates it once more can read.
+	onward bool
 }
 
 // whole appends a whole answer.
 func (w *chatWriter) whole(dst []byte, choices ...chatMessage) []byte {
 	w.id = chatID(choices[0].id)
 	dst = w.appendHead(dst, "chat.completion")
+	index := -1
 	for i := range choices {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = choices[i].append(dst, i)
+		if !choices[i].onward {
+			index++
+		}
+		dst = choices[i].append(dst, index)
 	}
 	dst = append(dst, `],"usage":`...)
 	dst = appendChatUsage(dst, choices[0].usage)

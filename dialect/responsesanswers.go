@@ -13,7 +13,8 @@ type responsesAnswers struct {
 	out responsesWriter
 	chatStream
 
-	kinds map[string]*responsesTool // by the functions that stand for them
+	kinds   map[string]*responsesTool // by the functions that stand for them
+	between bool                      // the chat completions are made from another dialect
 
 	items []*responsesOutput // of which the client has been told, in the order of the output
 	calls []*responsesOutput // those of tools, also if they still have no name
@@ -47,6 +48,11 @@ func (a *responsesAnswers) Whole(dst, body []byte) ([]byte, error) {
 	scratch, err := a.delta(nil, c)
 	if err != nil {
 		return dst, err
+	}
+	for i := 1; a.between && i < len(a.in.Choices) && a.in.Choices[i].Index == 0; i++ { // what is not in a message's order goes on in another
+		if scratch, err = a.delta(scratch, &a.in.Choices[i]); err != nil {
+			return dst, err
+		}
 	}
 	if _, err = a.finishItems(scratch); err != nil {
 		return dst, err

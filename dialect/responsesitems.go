@@ -236,6 +236,9 @@ func (r *responsesReader) functionOutput(it *responsesItem, at string) error {
 	for i > 0 && !slices.ContainsFunc(r.r.Messages[i-1].ToolCalls, func(c ChatToolCall) bool { return c.ID == it.callID }) {
 		i--
 	}
+	for r.t.Beyond == Messages && i < len(r.r.Messages) && r.r.Messages[i].Role == "assistant" {
+		i++ // that is of the same turn
+	}
 	for i < len(r.r.Messages) && r.r.Messages[i].Role == "tool" {
 		i++
 	}
@@ -257,8 +260,9 @@ func (r *responsesReader) unanswered() error {
 // reasoningItem reads what the model has thought before. It can go on with that only if it is its own, which
 // whoever is asked finds out by the signatures.
 func (r *responsesReader) reasoningItem(it *responsesItem, at string) error {
-	if r.t.Between && r.hasSpoken() {
-		r.flush() // its place matters to who has signed it
+	// Its place matters to who has signed it. Google wants the signature of parallel calls with the first of them.
+	if r.t.Between && r.hasSpoken() || r.t.Beyond == Messages && r.assistant != nil && len(r.assistant.ToolCalls) > 0 {
+		r.flush()
 	}
 	m := r.says(at)
 	m.ThinkingBlocks = append(m.ThinkingBlocks, carriedBlocks(it.encrypted)...)

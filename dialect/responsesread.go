@@ -16,10 +16,13 @@ func responsesToChat(body []byte, t *Target) (*Translation, error) {
 		return nil, err
 	}
 	text, span, adjusted := r.r.append(scratch(len(body)+len(body)/8+512), t)
+	answers := newResponsesAnswers(t.Shown, nil, r.kinds)
+	answers.between = t.Between
 	echo, origins, tooled := r.echo, r.origins, r.tooled // copies, so that the rest of r can go
+	answers.out.echo = &echo
 	tr := &Translation{
 		Body: text, ModelSpan: span, Stream: r.r.Stream, Adjusted: r.adjusted,
-		Answers: newResponsesAnswers(t.Shown, &echo, r.kinds), names: responsesNames,
+		Answers: answers, names: responsesNames,
 		rename: func(param string) string { return responsesParam(param, origins, tooled) },
 	}
 	for _, name := range adjusted {

@@ -50,19 +50,31 @@ const refused = "The model refused to answer."
 
 // Whole implements [Answers].
 func (a *messagesAnswers) Whole(dst, body []byte) ([]byte, error) {
-	m := chatMessage{}
-	kind, refusal := "", ""
+	parts := []chatMessage{{}}
+	m := &parts[0]
+	kind, id, refusal := "", "", ""
 	err := eachChecked(bytes.TrimSpace(body), "", func(name string, value []byte) error {
 		switch name {
 		case "type":
 			kind = string(unquoted(value))
 		case "id":
-			m.id = string(unquoted(value))
+			id = string(unquoted(value))
 		case "content":
 			if isNull(value) {
 				return nil
 			}
-			return eachElement(value, "", func(_ int, block []byte) error { return a.block(&m, block) })
+			return eachElement(value, "", func(_ int, block []byte) error {
+				b, err := readBlock(block)
+				if err != nil {
+					return ErrNotJSON
+				}
+				if a.out.chained && m.isPast(b.kind) {
+					parts = append(parts, chatMessage{onward: true})
+					m = &parts[len(parts)-1]
+				}
+				a.block(m, &b, block)
+				return nil
+			})
 		case "stop_reason":
 			a.reason = string(unquoted(value))
 		case "stop_details":
@@ -78,12 +90,28 @@ func (a *messagesAnswers) Whole(dst, body []byte) ([]byte, error) {
 		}
 		return dst, ErrNotJSON
 	}
-	m.finish, m.usage, m.tier = a.finishReason(), a.usage, a.tier
 	if a.reason == "refusal" {
 		m.refusal = refusal
 	}
 	m.hasContent = m.hasContent || a.calls == 0 && m.refusal == ""
-	return a.out.whole(dst, m), nil
+	first := &parts[0]
+	first.id, first.usage, first.tier = id, a.usage, a.tier
+	for i := range parts {
+		parts[i].finish = a.finishReason()
+	}
+	return a.out.whole(dst, parts...), nil
+}
+
+// isPast reports whether a block of a kind comes after what follows such blocks in a message: it has thinking first, then text,
+// then calls. Anthropic's have them in any order, which matters to the signatures of thinking.
+func (m *chatMessage) isPast(kind string) bool {
+	switch kind {
+	case "thinking", "redacted_thinking":
+		return m.hasContent || len(m.tools) > 0
+	case "text":
+		return len(m.tools) > 0
+	}
+	return false
 }
 
 // explanation returns what a stop_details says of a refusal.
@@ -115,12 +143,8 @@ func (a *messagesAnswers) takeUsage(value []byte) {
 	}
 }
 
-// block adds a block to a whole answer. What Anthropic's own tools did is not shown.
-func (a *messagesAnswers) block(m *chatMessage, block []byte) error {
-	b, err := readBlock(block)
-	if err != nil {
-		return ErrNotJSON
-	}
+// block adds a block to a whole answer, b as it has been read. What Anthropic's own tools did is not shown.
+func (a *messagesAnswers) block(m *chatMessage, b *contentBlock, block []byte) {
 	switch b.kind {
 	case "text":
 		if !a.json && len(b.text) >= 2 {
@@ -150,7 +174,6 @@ func (a *messagesAnswers) block(m *chatMessage, block []byte) error {
 			m.contentJSON, m.content, m.hasContent, m.cited = nil, string(b.arguments()), true, nil
 		}
 	}
-	return nil
 }
 
 // cite adds Anthropic's citations of a part of the text.
