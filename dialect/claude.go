@@ -21,6 +21,8 @@ type claude struct {
 	off string
 	// unforced: tool_choice must leave it the choice.
 	unforced bool
+	// bound: its thinking comes back where it was, or is refused.
+	bound    bool
 	sampling sampling
 }
 
@@ -42,11 +44,14 @@ const (
 // getModelCapabilities and rejectsSamplingParameters, measurements in experientiallabs/experiential#658 and #804); for
 // efforts docs.claude.com/en/docs/build-with-claude/effort (xhigh from Opus 4.7 on, none before 4.6); for what can
 // be switched off, and for tools that cannot be demanded, platform.claude.com's migration guides to Opus 5.5
-// and Sonnet 5.5, which also say it of Opus 5 and Fable 5.1.
+// and Sonnet 5.5, which also say it of Opus 5 and Fable 5.1; for those whose thinking is bound the models that
+// platform.claude.com's Preserved thinking names.
 var claudes = []claude{
-	{family: "opus", from: 55, structured: true, adaptive: true, always: true, unforced: true, sampling: noSampling},
-	{family: "sonnet", from: 55, structured: true, adaptive: true, thinks: true, off: betweenTools, unforced: true, sampling: noSampling},
-	{family: "fable", from: 51, structured: true, adaptive: true, always: true, unforced: true, sampling: noSampling},
+	{family: "opus", from: 55, structured: true, adaptive: true, always: true, unforced: true, bound: true, sampling: noSampling},
+	{family: "sonnet", from: 55, structured: true, adaptive: true, thinks: true, off: betweenTools, unforced: true, bound: true, sampling: noSampling},
+	{family: "haiku", from: 55, structured: true, adaptive: true, always: true, bound: true, sampling: noSampling},
+	{family: "fable", from: 51, structured: true, adaptive: true, always: true, unforced: true, bound: true, sampling: noSampling},
+	{family: "mythos", from: 51, structured: true, adaptive: true, always: true, bound: true, sampling: noSampling},
 	{family: "mythos", structured: true, adaptive: true, always: true, sampling: noSampling},
 	{family: "opus", from: 50, structured: true, adaptive: true, thinks: true, off: thinkingOff, sampling: noSampling},
 	{family: "sonnet", from: 50, structured: true, adaptive: true, thinks: true, off: thinkingOff, sampling: noSampling},

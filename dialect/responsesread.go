@@ -35,6 +35,7 @@ func responsesToChat(body []byte, t *Target) (*Translation, error) {
 var responsesNames = map[string]string{
 	"messages": "input", "max_completion_tokens": "max_output_tokens", "max_tokens": "max_output_tokens",
 	"reasoning_effort": "reasoning.effort", "response_format": "text.format", "verbosity": "text.verbosity", "logprobs": "include",
+	"messages.thinking_blocks": "input",
 }
 
 // responsesOrigin is what a message is from, as errors name it: an item, and those with the calls in it.

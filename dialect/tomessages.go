@@ -22,7 +22,7 @@ func chatToMessages(body []byte, t *Target) (*Translation, error) {
 		return nil, err
 	}
 	answers := &messagesAnswers{out: newChatWriter(t, r.IncludeUsage), jsonTool: m.jsonTool, searches: m.search != nil}
-	return &Translation{Body: m.w.b, ModelSpan: m.span, Stream: r.Stream, Adjusted: m.adjusted, Answers: answers}, nil
+	return &Translation{Body: m.w.b, ModelSpan: m.span, Stream: r.Stream, Adjusted: m.adjusted, Betas: m.betas, Answers: answers}, nil
 }
 
 // messagesMaker writes a request of Anthropic's messages.
@@ -50,6 +50,7 @@ type messagesMaker struct {
 	limit    int64
 	topK     json.RawMessage
 	search   json.RawMessage
+	betas    []string // features that the request needs
 }
 
 func (m *messagesMaker) adjust(name string) {
@@ -60,7 +61,7 @@ func (m *messagesMaker) adjust(name string) {
 
 func (m *messagesMaker) make() error {
 	m.tools = m.r.Tools
-	for _, read := range []func() error{m.extra, m.conversation, m.readChoice, m.responseFormat, m.reason} {
+	for _, read := range []func() error{m.extra, m.conversation, m.readChoice, m.responseFormat, m.reason, m.bind} {
 		if err := read(); err != nil {
 			return err
 		}

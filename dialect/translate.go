@@ -67,6 +67,8 @@ type Translation struct {
 	// Adjusted names the client's parameters that were left out or changed, in the order of
 	// the request. The answer shows them as Runestone-Adjusted.
 	Adjusted []string
+	// Betas are features of Anthropic's API that the request needs, for the header Anthropic-Beta.
+	Betas []string
 	// Answers translates what comes back.
 	Answers Answers
 

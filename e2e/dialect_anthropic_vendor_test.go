@@ -61,7 +61,7 @@ func inspectAnthropic(x *exchange, i *inspection) {
 	model := i.text("", i.body, "model")
 	limit, has := i.number("", i.body, "max_tokens", 1, 128000, true)
 	i.check(has || counts, "max_tokens", "Field required")
-	a := &anthropicInspection{inspection: i}
+	a := &anthropicInspection{inspection: i, betas: x.Req.Header.Get("Anthropic-Beta")}
 	a.system()
 	a.tools()
 	a.messages()
@@ -78,6 +78,7 @@ type anthropicInspection struct {
 	breakpoints int
 	toolUse     bool
 	thinks      bool // by a budget
+	betas       string
 }
 
 // cached counts a breakpoint.
@@ -271,7 +272,11 @@ func (a *anthropicInspection) thinking(model string, limit float64) {
 		a.check(!newerClaude.MatchString(model), "thinking.type", "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\"")
 		a.check(!a.callsWithoutThinking(), "messages", "Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final `assistant` message must start with a thinking block")
 	case "adaptive":
-		a.members("thinking", thinking, "type display")
+		known := "type display"
+		if strings.Contains(a.betas, "thinking-binding-controls-2026-08-01") {
+			known += " block_binding"
+		}
+		a.members("thinking", thinking, known)
 	case "disabled":
 		a.members("thinking", thinking, "type")
 		return

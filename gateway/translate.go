@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,8 +83,32 @@ func (t *attempt) translate() error {
 	translated.ModelSpan, translated.AskUsage = translation.ModelSpan, provider.Edit{}
 	translated.Model, translated.Stream = model, translation.Stream
 	translated.Thought = false // what is foreign to the model is not translated
+	translated.Header = withBetas(r.Header, translation.Betas)
 	t.r, t.translation = &translated, translation
 	return nil
+}
+
+// withBetas returns the client's header with features of Anthropic's API that the request needs, besides those that the client
+// asks for.
+func withBetas(header http.Header, betas []string) http.Header {
+	if len(betas) == 0 {
+		return header
+	}
+	const name = "Anthropic-Beta"
+	all := strings.Join(header[name], ",")
+	for _, beta := range betas {
+		if slices.ContainsFunc(strings.Split(all, ","), func(s string) bool { return strings.TrimSpace(s) == beta }) {
+			continue
+		}
+		if all != "" {
+			all += ","
+		}
+		all += beta
+	}
+	own := make(http.Header, len(header)+1) // the client's is other attempts' as well
+	maps.Copy(own, header)
+	own[name] = []string{all}
+	return own
 }
 
 // shown returns the name that answers show for a provider's model.

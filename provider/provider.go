@@ -30,7 +30,7 @@ type Request struct {
 	// that is not the usual way (see [net/url.URL]). Query is the raw query string.
 	Method, Path, RawPath, Query string
 
-	// Header is the client's. It holds the client's own credentials and
+	// Header is the client's, and of a translated request its Anthropic-Beta has what Body needs. It holds the client's own credentials and
 	// cookies: an adapter copies only the names it knows (see [CopyHeaders]).
 	Header http.Header
 
