@@ -48,6 +48,7 @@ func TestForeignThinkingOfTheLatestTurn(t *testing.T) {
 			`{"content":[` + latest + `{"type":"tool_use","id":"a","name":"f","input":{}}],"role":"assistant"},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"}]}]`
 	}
 	const thinking = `"thinking":{"type":"enabled","budget_tokens":2000}`
+	const clears, uses = `{"keep":"all", "type":"clear_thinking_20251015"}`, `{"type":"clear_tool_uses_20250919","trigger":{"type":"input_tokens","value":30000}}`
 	for body, want := range map[string]string{
 		`{"model":"m", ` + thinking + `,` + turns(foreign, foreign) + `}`: `{"model":"m",` + turns("", "") + `}`,
 		`{` + thinking + `, ` + turns("", foreign) + `}`:                  `{ ` + turns("", "") + `}`,
@@ -55,6 +56,20 @@ func TestForeignThinkingOfTheLatestTurn(t *testing.T) {
 		`{"model":"m",` + thinking + `,` + turns(foreign, own) + `}`:      `{"model":"m",` + thinking + `,` + turns("", own) + `}`,
 		`{"thinking":{"type":"adaptive"},` + turns("", foreign) + `}`:     `{"thinking":{"type":"adaptive"},` + turns("", "") + `}`,
 		`{"model":"m","thinking":null,` + turns("", foreign) + `}`:        `{"model":"m","thinking":null,` + turns("", "") + `}`,
+
+		// What is to be cleared of it is refused when there is none.
+		`{` + thinking + `,"context_management":{"edits":[` + clears + `]},` + turns("", foreign) + `,"a":1}`:                    `{` + turns("", "") + `,"a":1}`,
+		`{"context_management":{"edits": [ ` + clears + ` ]} , ` + thinking + `, ` + turns("", foreign) + `}`:                    `{ ` + turns("", "") + `}`,
+		`{"a":1,` + thinking + `,"context_management":{"edits":[` + clears + `]},` + turns("", foreign) + `}`:                    `{"a":1,` + turns("", "") + `}`,
+		`{` + turns("", foreign) + `,"context_management":{"edits":[` + clears + `,` + clears + `]},` + thinking + `}`:           `{` + turns("", "") + `}`,
+		`{` + turns("", foreign) + `,"context_management":{"edits":[` + clears + `, ` + uses + `]},` + thinking + `}`:            `{` + turns("", "") + `,"context_management":{"edits":[` + uses + `]}}`,
+		`{` + thinking + `,` + turns("", foreign) + `,"context_management":{"edits":[` + uses + `,` + clears + `]}}`:             `{` + turns("", "") + `,"context_management":{"edits":[` + uses + `]}}`,
+		`{"context_management":{"edits":[` + clears + `],"x":1},` + thinking + `,` + turns("", foreign) + `}`:                    `{"context_management":{"edits":[],"x":1},` + turns("", "") + `}`,
+		`{"context_management":{"edits":[]},` + thinking + `,` + turns("", foreign) + `}`:                                        `{"context_management":{"edits":[]},` + turns("", "") + `}`,
+		`{"context_management":null,` + thinking + `,` + turns("", foreign) + `}`:                                                `{"context_management":null,` + turns("", "") + `}`,
+		`{"context_management":{"edits":"clear_thinking_","y":["clear_thinking_"]},` + thinking + `,` + turns("", foreign) + `}`: `{"context_management":{"edits":"clear_thinking_","y":["clear_thinking_"]},` + turns("", "") + `}`,
+		`{"context_management":{"edits":[` + clears + `]},` + thinking + `,` + turns(foreign, own) + `}`:                         `{"context_management":{"edits":[` + clears + `]},` + thinking + `,` + turns("", own) + `}`,
+		`{"context_management":{"edits":[` + clears + `]},"thinking":{"type":"adaptive"},` + turns("", foreign) + `}`:            `{"context_management":{"edits":[` + clears + `]},"thinking":{"type":"adaptive"},` + turns("", "") + `}`,
 	} {
 		got := []byte(body)
 		for _, at := range slices.Backward(ForeignThinking(got)) {
