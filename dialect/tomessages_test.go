@@ -217,8 +217,30 @@ func TestChatToMessagesThinking(t *testing.T) {
 		return askedAs + `,"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"` + e + `"}`
 	}
 	changed := []string{"reasoning_effort"}
+	call := func(id string, thought ...string) string {
+		return `{"role":"assistant","content":null,"thinking_blocks":[` + strings.Join(thought, "") + `],"tool_calls":[{"id":"` + id + `","function":{"name":"f","arguments":"{}"}}]}`
+	}
+	callAs := func(id string, thought ...string) string {
+		return `{"role":"assistant","content":[` + strings.Join(thought, "") + `{"type":"tool_use","id":"` + id + `","name":"f","input":{}}]}`
+	}
+	result := func(id string) string { return `{"role":"tool","tool_call_id":"` + id + `","content":"R"}` }
+	resultAs := func(id, more string) string {
+		return `{"role":"user","content":[{"type":"tool_result","tool_use_id":"` + id + `","content":"R"}` + more + `]}`
+	}
+	const user, userAs, so, soAs = `{"role":"user","content":"Hi"}`, `{"role":"user","content":[{"type":"text","text":"Hi"}]}`, `{"role":"user","content":"so"}`, `,{"type":"text","text":"so"}`
+	turns := func(all ...string) string { return `"messages":[` + strings.Join(all, ",") + `]` }
+	const low, thinksLow = `"reasoning_effort":"low",`, `"max_tokens":5120,`
+	const budgetLow = `,` + historyAs + `,"thinking":{"type":"enabled","budget_tokens":1024}`
 	for model, tests := range map[string][]toMessages{
 		"claude-sonnet-4-5": {
+			{"it has thought before its first call, and not before the second", low + turns(user, call("a", thoughtA), result("a"), call("b"), result("b"), call("c"), result("c")),
+				thinksLow + turns(userAs, callAs("a", thoughtA+","), resultAs("a", ""), callAs("b"), resultAs("b", ""), callAs("c"), resultAs("c", "")) + budgetLow, nil},
+			{"it has not before the first", low + turns(user, call("a"), result("a"), call("b", thoughtA), result("b")),
+				turns(userAs, callAs("a"), resultAs("a", ""), callAs("b", thoughtA+","), resultAs("b", "")) + `,` + historyAs, changed},
+			{"nor since the user has spoken", low + turns(user, call("a", thoughtA), result("a"), so, call("b"), result("b")),
+				turns(userAs, callAs("a", thoughtA+","), resultAs("a", soAs), callAs("b"), resultAs("b", "")) + `,` + historyAs, changed},
+			{"the user speaks at the end", low + turns(user, call("a", thoughtA), result("a"), call("b"), result("b"), so),
+				thinksLow + turns(userAs, callAs("a", thoughtA+","), resultAs("a", ""), callAs("b"), resultAs("b", soAs)) + budgetLow, nil},
 			{"minimal", effort("minimal"), budget("5120", "1024"), nil},
 			{"low", effort("low"), budget("5120", "1024"), nil},
 			{"medium", effort("medium"), budget("6144", "2048"), nil},

@@ -309,11 +309,15 @@ func (w *writer) blocks(blocks []block) {
 }
 
 // unfinishedWithoutThinking reports whether the model is to go on with a turn in which it has called tools and that has
-// no thinking at its start, as clients lose that which do not know it. Anthropic refuses thinking with a budget then.
+// no thinking at its start, as clients lose that which do not know it. Anthropic refuses thinking with a budget then. The
+// turn is all that it has said since the user did: it thinks first and calls then, again and again.
 func (m *messagesMaker) unfinishedWithoutThinking() bool {
-	last := len(m.turns) - 2
-	if last < 0 || m.turns[last].role != "assistant" || len(m.turns[last+1].results) == 0 {
+	first := len(m.turns) - 2
+	if first < 0 || m.turns[first].role != "assistant" || len(m.turns[first+1].results) == 0 {
 		return false
 	}
-	return !m.turns[last].said[0].thought
+	for first >= 2 && len(m.turns[first-1].results) > 0 && len(m.turns[first-1].said) == 0 {
+		first -= 2
+	}
+	return !m.turns[first].said[0].thought
 }

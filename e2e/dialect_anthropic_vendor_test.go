@@ -291,13 +291,16 @@ func (a *anthropicInspection) thinking(model string, limit float64) {
 // callsWithoutThinking reports whether the turn that the model is to continue has begun without thinking.
 func (a *anthropicInspection) callsWithoutThinking() bool {
 	all, _ := a.body["messages"].([]any)
+	without := false
 	for n := len(all) - 1; n > 0; n-- {
 		if at(all[n], "role") == "assistant" {
 			first := at(all[n], "content.0.type")
-			return len(callIDs(at(all[n], "content"))) > 0 && first != "thinking" && first != "redacted_thinking"
+			without = len(callIDs(at(all[n], "content"))) > 0 && first != "thinking" && first != "redacted_thinking"
+		} else if n < len(all)-1 && at(all[n], "content.0.type") != "tool_result" {
+			break // the turn began after it
 		}
 	}
-	return false
+	return without
 }
 
 func (a *anthropicInspection) rest(model string) {
