@@ -51,7 +51,7 @@ var claudes = []claude{
 	{family: "sonnet", from: 55, structured: true, adaptive: true, thinks: true, off: betweenTools, unforced: true, bound: true, sampling: noSampling},
 	{family: "haiku", from: 55, structured: true, adaptive: true, always: true, bound: true, sampling: noSampling},
 	{family: "fable", from: 51, structured: true, adaptive: true, always: true, unforced: true, bound: true, sampling: noSampling},
-	{family: "mythos", from: 51, structured: true, adaptive: true, always: true, bound: true, sampling: noSampling},
+	{family: "mythos", from: 51, structured: true, adaptive: true, always: true, unforced: true, bound: true, sampling: noSampling},
 	{family: "mythos", structured: true, adaptive: true, always: true, sampling: noSampling},
 	{family: "opus", from: 50, structured: true, adaptive: true, thinks: true, off: thinkingOff, sampling: noSampling},
 	{family: "sonnet", from: 50, structured: true, adaptive: true, thinks: true, off: thinkingOff, sampling: noSampling},

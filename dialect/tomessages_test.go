@@ -261,6 +261,9 @@ func TestChatToMessagesThinking(t *testing.T) {
 		"claude-sonnet-4-6": {
 			{"high", effort("high"), askedAs + `,"thinking":{"type":"adaptive"},"output_config":{"effort":"high"}`, nil},
 			{"xhigh, which it has not", effort("xhigh"), askedAs + `,"thinking":{"type":"adaptive"},"output_config":{"effort":"high"}`, changed},
+			{"a tool that must be called", askedTool + `,"tool_choice":{"type":"function","function":{"name":"f"}},"reasoning_effort":"high"`,
+				askedAs + `,` + toolsAs + `,"tool_choice":{"type":"tool","name":"f"},"thinking":{"type":"adaptive"},"output_config":{"effort":"high"}`, nil},
+			{"a tool that must be called, and thinking as Anthropic has it", askedTool + `,"tool_choice":"required","thinking":{"type":"adaptive"}`, askedAs + `,` + toolsAs + `,"tool_choice":{"type":"any"},"thinking":{"type":"adaptive"}`, nil},
 			{"with a schema", effort("minimal") + `,` + schemaF, askedAs + `,"thinking":{"type":"adaptive"},"output_config":{"effort":"low","format":{"type":"json_schema","schema":` + schemaAs + `}}`, nil},
 			{"thinking as Anthropic has it, with an effort", effort("max") + `,"thinking":{"type":"adaptive"}`, askedAs + `,"thinking":{"type":"adaptive"},"output_config":{"effort":"max"}`, nil},
 			{"thinking is off, with an effort", effort("max") + `,"thinking":{"type":"disabled"}`, askedAs + `,"thinking":{"type":"disabled"}`, changed},
@@ -271,6 +274,8 @@ func TestChatToMessagesThinking(t *testing.T) {
 		"claude-opus-5": {
 			{"max", effort("max"), adaptive("max"), nil}, {"ISS: none", effort("none"), askedAs + `,"thinking":{"type":"disabled"}`, nil},
 			{"a tool that must be called", askedTool + `,"tool_choice":"required"`, askedAs + `,` + toolsAs + `,"tool_choice":{"type":"any"},"thinking":{"type":"disabled"}`, nil},
+			{"a tool that must be called, with an effort", askedTool + `,"tool_choice":"required","reasoning_effort":"low"`,
+				askedAs + `,` + toolsAs + `,"tool_choice":{"type":"any"},"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"low"}`, nil},
 		},
 		"claude-sonnet-5":   {{"none", effort("none"), askedAs + `,"thinking":{"type":"disabled"}`, nil}},
 		"claude-sonnet-5-5": {{"none", effort("none"), askedAs + `,"thinking":{"type":"between_tools"}`, nil}},
@@ -319,7 +324,7 @@ func TestChatWithoutCounterpart(t *testing.T) {
 		{"tool_choice.allowed_tools.tools[0]", "invalid_type", askedTool + `,"tool_choice":{"type":"allowed_tools","allowed_tools":{"tools":["x"]}}`},
 		{"tool_choice", "invalid_value", asked + `,"tool_choice":"required"`},
 		{"tool_choice", "unsupported_parameter", askedTool + `,"tool_choice":"required","reasoning_effort":"low"`},
-		{"tool_choice", "unsupported_parameter", askedTool + `,"tool_choice":{"type":"function","function":{"name":"f"}},"thinking":{"type":"adaptive"}`},
+		{"tool_choice", "unsupported_parameter", askedTool + `,"tool_choice":{"type":"function","function":{"name":"f"}},"thinking":{"type":"enabled","budget_tokens":2000}`},
 		{"messages", "invalid_value", `"messages":[]`},
 		{"messages", "invalid_value", `"model":"x"`},
 		{"messages[1].content", "invalid_value", `"messages":[{"role":"assistant","content":"a"},{"role":"user","content":" \n"}]`},
@@ -340,8 +345,9 @@ func TestChatWithoutCounterpart(t *testing.T) {
 	} {
 		wantChatError(t, "claude-sonnet-4-5", test.param, test.code, test.body)
 	}
-	for _, model := range []string{"claude-opus-5-5", "claude-fable-5-1", "claude-sonnet-5-5"} {
+	for _, model := range []string{"claude-opus-5-5", "claude-fable-5-1", "claude-sonnet-5-5", "claude-mythos-5-1"} {
 		wantChatError(t, model, "tool_choice", "unsupported_parameter", askedTool+`,"tool_choice":"required"`)
+		wantChatError(t, model, "tool_choice", "unsupported_parameter", askedTool+`,"tool_choice":"required","reasoning_effort":"low"`)
 	}
 }
 

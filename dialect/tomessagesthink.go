@@ -73,7 +73,7 @@ func (m *messagesMaker) reason() error {
 	case forces == "":
 	case m.model.unforced:
 		return Invalid("tool_choice", "unsupported_parameter", "'tool_choice' must be auto or none for this model.")
-	case m.thinking.on():
+	case m.thinking.kind == "enabled": // beside adaptive thinking a tool can be demanded
 		return Invalid("tool_choice", "unsupported_parameter",
 			"'tool_choice' cannot be "+forces+" while this model thinks: leave out '"+m.thinking.param()+"', or let it choose.")
 	case m.thinking.value == "" && m.model.thinks:

@@ -285,7 +285,7 @@ func (a *anthropicInspection) thinking(model string, limit float64) {
 	a.check(!has || t == 1, "temperature", "`temperature` may only be set to 1 when thinking is enabled")
 	a.check(a.body["top_k"] == nil, "top_k", "`top_k` must be unset when thinking is enabled")
 	kind := at(a.body, "tool_choice.type")
-	a.check(kind != "any" && kind != "tool", "tool_choice", "Thinking may not be enabled when tool_choice forces tool use.")
+	a.check(!a.thinks || kind != "any" && kind != "tool", "tool_choice", "Thinking may not be enabled when tool_choice forces tool use.")
 }
 
 // callsWithoutThinking reports whether the turn that the model is to continue has begun without thinking.
