@@ -52,7 +52,7 @@ const refused = "The model refused to answer."
 func (a *messagesAnswers) Whole(dst, body []byte) ([]byte, error) {
 	parts := []chatMessage{{}}
 	m := &parts[0]
-	kind, id, refusal := "", "", ""
+	kind, id, refusal := "", "", refused
 	err := eachChecked(bytes.TrimSpace(body), "", func(name string, value []byte) error {
 		switch name {
 		case "type":

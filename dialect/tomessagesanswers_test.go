@@ -41,6 +41,7 @@ var wholeMessages = []struct{ name, request, answer, message, finish, usage stri
 		`"content":"\u00e9: it \ud83c\udf0d is.","refusal":null,"annotations":[{"type":"url_citation","url_citation":{"start_index":3,"end_index":10,"url":"https://a","title":"A"}}]`, "stop", ``},
 	{"a refusal", ``, `"content":[],"stop_reason":"refusal","stop_details":{"type":"refusal","explanation":"No \"x\"."}`, `"content":null,"refusal":"No \"x\"."`, "content_filter", ``},
 	{"a refusal without a reason", ``, `"content":[{"type":"text","text":"A"}],"stop_reason":"refusal","stop_details":null`, `"content":"A","refusal":"The model refused to answer."`, "content_filter", ``},
+	{"ISS: a refusal without details", ``, `"content":[],"stop_reason":"refusal"`, `"content":null,"refusal":"The model refused to answer."`, "content_filter", ``},
 	{"details that are no refusal's", ``, `"content":[],"stop_reason":"end_turn","stop_details":{"explanation":"x"}`, `"content":"","refusal":null`, "stop", ``},
 	{"ISS: a reason that nobody knows", ``, `"content":[{"type":"text","text":"A"}],"stop_reason":"made_up"`, `"content":"A","refusal":null`, "stop", ``},
 	{"no reason", ``, `"content":null,"stop_reason":null`, `"content":"","refusal":null`, "stop", ``},
@@ -103,5 +104,20 @@ func TestKeysThatAreRefusedInAnAnswer(t *testing.T) {
 		wantStatus(t, err, 502, "The provider refused the gateway's credentials.")
 		_, err = feedChat(newChatAnswers("m", nil), body)
 		wantStatus(t, err, 502, "The provider refused the gateway's credentials.")
+	}
+}
+
+// A client of the Responses API is told of a refusal as well, with details or without.
+func TestRefusalsToResponses(t *testing.T) {
+	t.Parallel()
+	for details, want := range map[string]string{``: refused, `,"stop_details":null`: refused, `,"stop_details":{"explanation":"No."}`: "No."} {
+		x, err := Translate(Responses, Messages, []byte(`{"input":"hi"}`), &Target{Model: "claude-sonnet-4-5"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := x.Answers.Whole(nil, []byte(`{"type":"message","id":"msg_1","content":[],"stop_reason":"refusal"`+details+`}`))
+		if r := wantResponse(t, got); err != nil || r.Status != "incomplete" || len(r.Output) != 1 || r.Output[0].Content[0].Refusal != want {
+			t.Errorf("%s: %v, %s", details, err, got)
+		}
 	}
 }
