@@ -66,16 +66,20 @@ func (m *chatMaker) write() {
 }
 
 func (m *chatMaker) writeTools() {
-	if len(m.r.Tools) == 0 || !m.takes("tools") {
+	w := &m.w
+	switch {
+	case m.t.Between && slices.ContainsFunc(m.r.Extra, func(e Member) bool { return e.Name == "web_search_options" }):
+	case len(m.r.Tools) == 0 || !m.takes("tools"):
 		return // the others are refused without them
 	}
-	w := &m.w
-	w.key("tools")
-	w.open('[')
-	for i := range m.r.Tools {
-		m.writeTool(&m.r.Tools[i])
+	if len(m.r.Tools) > 0 {
+		w.key("tools")
+		w.open('[')
+		for i := range m.r.Tools {
+			m.writeTool(&m.r.Tools[i])
+		}
+		w.close(']')
 	}
-	w.close(']')
 	if choice := m.r.ToolChoice; choice != nil && m.takes("tool_choice") {
 		w.key("tool_choice")
 		if m.quirks.RequiredIsAny && string(choice) == `"required"` {

@@ -95,6 +95,8 @@ type responsesReader struct {
 	kinds  map[string]*responsesTool // by the functions that stand for them
 	search *webSearch
 
+	allowed *responsesChoice // the tool_choice, if it is an allowed_tools
+
 	logprobs bool // they are wanted
 
 	assistant *ChatMessage    // what the assistant is saying: items of several kinds are one message
@@ -141,7 +143,9 @@ func (r *responsesReader) read(body []byte) error {
 	if err != nil {
 		return err
 	}
-	r.offerSearch()
+	if err := r.offerSearch(); err != nil {
+		return err
+	}
 	if r.system != nil {
 		r.add(*r.system, responsesOrigin{item: "instructions"})
 	}

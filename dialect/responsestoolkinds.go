@@ -146,54 +146,6 @@ func otherTool(at, kind string) error {
 	return Invalid(at+".type", "unsupported_tool", "'"+at+"' is a tool of the type "+known(kind)+", which this model does not have: it can be given tools of your own only.")
 }
 
-// webSearch is the search of the web that the client has offered to the model.
-type webSearch struct {
-	at      string
-	options json.RawMessage // web_search_options
-	bounded bool            // to some sites, which those options have nothing for
-}
-
-// isWebSearch reports whether a tool is OpenAI's search of the web, of whatever version.
-func isWebSearch(kind string) bool {
-	return kind == "web_search" || strings.HasPrefix(kind, "web_search_preview") || strings.HasPrefix(kind, "web_search_20")
-}
-
-func readWebSearch(value []byte, at string) (*webSearch, error) {
-	s := &webSearch{at: at}
-	var w writer
-	w.open('{')
-	err := eachMember(value, at, func(name string, value []byte) error {
-		switch {
-		case isNull(value):
-		case name == "search_context_size":
-			w.key(name)
-			w.raw(value)
-		case name == "user_location":
-			w.key(name)
-			w.literal(`{"type":"approximate","approximate":`)
-			w.b = append(append(w.b, value...), '}')
-		case name == "filters":
-			s.bounded = true
-		}
-		return nil
-	})
-	w.close('}')
-	s.options = w.b
-	return s, err
-}
-
-// offerSearch passes on that the model may search the web where it can. Agents offer it as a matter of course, so
-// that other models do without it.
-func (r *responsesReader) offerSearch() {
-	switch s := r.search; {
-	case s == nil:
-	case s.bounded, r.t.Beyond != Messages && (r.t.Beyond != Gemini || len(r.r.Tools) > 0): // Gemini has one or the other
-		r.adjust(s.at)
-	default:
-		r.r.Extra = append(r.r.Extra, Member{"web_search_options", s.options})
-	}
-}
-
 // customArguments returns the arguments of the function that stands for a tool that takes text.
 func customArguments(input string) string {
 	return `{"input":` + Quote(input) + `}`

@@ -42,41 +42,6 @@ func TestResponsesToolKinds(t *testing.T) {
 	})
 }
 
-// The web is searched where the model can, and else the model does without it.
-func TestResponsesWebSearch(t *testing.T) {
-	t.Parallel()
-	const plain = `{"type":"web_search","external_web_access":true}`
-	const f = `{"type":"function","name":"f","parameters":{"type":"object","properties":{}}}`
-	for _, test := range []struct {
-		name     string
-		to       API
-		tools    string
-		has      string // of what is sent
-		adjusted []string
-	}{
-		{"a chat server has none", Chat, f + "," + plain, "", []string{"tools[1]"}},
-		{"Anthropic has one", Messages, f + `,{"type":"web_search_preview","user_location":{"type":"approximate","city":"Bonn"}}`, `{"type":"web_search_20250305","name":"web_search","user_location":{"type":"approximate","city":"Bonn"}}`, nil},
-		{"which cannot be told to use some sites", Messages, `{"type":"web_search","filters":{"allowed_domains":["a.org"]}}`, "", []string{"tools[0]"}},
-		{"Google has one", Gemini, plain, `"googleSearch":{}`, nil},
-		{"but not beside functions", Gemini, plain + "," + f, "", []string{"tools[0]"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			tr, err := Translate(Responses, test.to, []byte(`{"model":"m","input":"x","tools":[`+test.tools+`]}`), &Target{Model: "m"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if body := string(tr.Body); !strings.Contains(body, test.has) || test.has == "" && strings.Contains(strings.ToLower(body), "search") || !slices.Equal(tr.Adjusted, test.adjusted) {
-				t.Errorf("adjusted %v: %s", tr.Adjusted, body)
-			}
-		})
-	}
-	tr, err := Translate(Responses, Chat, []byte(`{"model":"m","input":[`+goes+`,{"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"q"}}]}`), &Target{Model: "m"})
-	if err != nil || !slices.Equal(tr.Adjusted, []string{"input[1]"}) {
-		t.Errorf("an earlier search: %v, adjusted %v", err, tr.Adjusted)
-	}
-}
-
 // Calls are told as the client knows its tools, in a stream and as a whole, and however the arguments are cut into events.
 func TestResponsesCallsOfToolKinds(t *testing.T) {
 	t.Parallel()

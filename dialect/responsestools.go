@@ -83,7 +83,8 @@ func lacking(function []byte) (more string) {
 // responsesChoice is a tool_choice that is an object.
 type responsesChoice struct {
 	kind, name, mode string
-	tools            []string
+	tools            []string // that are allowed
+	search           string   // where a search of the web is among them
 }
 
 // toolChoice nests what chat completions have nested.
@@ -120,6 +121,7 @@ func (r *responsesReader) toolChoice(value []byte) error {
 	case c.kind != "allowed_tools":
 		return unsupported("tool_choice.type", "must be function, custom or allowed_tools with this model.")
 	}
+	r.allowed = &c
 	var w writer
 	w.b = append(w.b, `{"type":"allowed_tools","allowed_tools":{"mode":`+Quote(c.mode)+`,"tools":`...)
 	w.open('[')
@@ -147,6 +149,9 @@ func (c *responsesChoice) allow(i int, tool []byte) error {
 	switch {
 	case err != nil:
 		return err
+	case isWebSearch(kind):
+		c.search = at
+		return nil
 	case kind != "function" && kind != "custom" && kind != "":
 		return Invalid(at+".type", "unsupported_tool", "'"+at+"' is not a tool of your own: this model has no others.")
 	case name == "":

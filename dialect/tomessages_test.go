@@ -156,6 +156,7 @@ func TestChatToMessagesTools(t *testing.T) {
 			askedAs + `,"tools":[{"name":"f","input_schema":{"type":"object","properties":{}}}],"tool_choice":{"type":"any","disable_parallel_tool_use":true}`, nil},
 		{"search", asked + `,"web_search_options":{"search_context_size":"low","user_location":{"type":"approximate","approximate":{"city":"Oslo","country":"NO"}}}`,
 			askedAs + `,"tools":[{"type":"web_search_20250305","name":"web_search","user_location":{"type":"approximate","city":"Oslo","country":"NO"}}]`, []string{"web_search_options.search_context_size"}},
+		{"search beside functions that must not be called", askedTool + `,"web_search_options":{},"tool_choice":"none"`, askedAs + `,` + toolsAs + `,"tool_choice":{"type":"none"}`, []string{"web_search_options"}},
 		{"search anywhere", asked + `,"web_search_options":{}`, askedAs + `,"tools":[{"type":"web_search_20250305","name":"web_search"}]`, nil},
 	})
 	checkToMessages(t, Target{Model: "claude-sonnet-4-0"}, []toMessages{

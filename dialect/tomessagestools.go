@@ -17,6 +17,10 @@ func (m *messagesMaker) writeTools() error {
 		}
 		choice = `{"type":"none"}` // Anthropic wants to know tools that were called, even if none may be
 	}
+	if m.search != nil && choice == `{"type":"none"}` { // it forbids that as well
+		m.adjust("web_search_options")
+		m.search = nil
+	}
 	m.w.key("tools")
 	m.w.open('[')
 	for i := range m.tools {
@@ -191,7 +195,8 @@ func (m *messagesMaker) readChoice() error {
 	default:
 		return Invalid("tool_choice", "invalid_value", "'tool_choice' must be none, auto, required or an object.")
 	}
-	if c.forces != "" && len(m.tools) == 0 {
+	search := m.search != nil && m.t.Behind != "" && c.kind == "required" // it is one of the tools there
+	if c.forces != "" && len(m.tools) == 0 && !search {
 		return Invalid("tool_choice", "invalid_value", "'tool_choice' demands a tool, and there is none in 'tools'.")
 	}
 	return nil
@@ -269,7 +274,7 @@ func (m *messagesMaker) toolChoice() string {
 		return `{"type":"tool","name":` + Quote(m.jsonTool) + `,"disable_parallel_tool_use":true}`
 	case m.jsonTool != "": // one of the others, or the answer
 		return `{"type":"any"` + end
-	case len(m.tools) == 0:
+	case len(m.tools) == 0 && m.choice.forces == "":
 		return ""
 	case kind == "none":
 		return `{"type":"none"}`
