@@ -11,6 +11,8 @@ import (
 const (
 	asked     = `"messages":[{"role":"user","content":"Hi"}]`
 	askedAs   = `"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]}]`
+	user      = `{"role":"user","content":"Hi"}`
+	userAs    = `{"role":"user","content":[{"type":"text","text":"Hi"}]}`
 	askedTool = asked + `,"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}]`
 	toolsAs   = `"tools":[{"name":"f","input_schema":{"type":"object","properties":{}}},{"name":"g","input_schema":{"type":"object","properties":{}}}]`
 	calledF   = `{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]}`
@@ -98,6 +100,10 @@ func TestChatToMessagesTurns(t *testing.T) {
 			`"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"call_f","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"call_f","content":"1"}]},{"role":"assistant","content":[{"type":"tool_use","id":"call_f_2","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"call_f_2","content":"2"}]}],"tools":[{"name":"f","description":"d","input_schema":{"type":"object","properties":{"a":{}}}}],"tool_choice":{"type":"tool","name":"f"}`, nil},
 		{"names", `"messages":[{"role":"user","name":"Ann","content":"Hi"}]`, askedAs, []string{"messages.name"}},
 		{"texts are passed as they were written", `"messages":[{"role":"user","content":"caf\u00e9 <b>\/\n\ud83d\ude00"}]`, `"messages":[{"role":"user","content":[{"type":"text","text":"caf\u00e9 <b>\/\n\ud83d\ude00"}]}]`, nil},
+		{"ISS: no space at the end of what is to be gone on with", `"messages":[` + user + `,{"role":"assistant","content":"So \u00e9:\n\t\u00a0 "}]`, `"messages":[` + userAs + `,{"role":"assistant","content":[{"type":"text","text":"So é:"}]}]`, []string{"messages[1].content"}},
+		{"nor a text of it alone", `"messages":[` + user + `,{"role":"assistant","content":[{"type":"text","text":"So: "},{"type":"text","text":" "}]}]`, `"messages":[` + userAs + `,{"role":"assistant","content":[{"type":"text","text":"So:"}]}]`, []string{"messages[1].content"}},
+		{"where it is not the end it stays", `"messages":[{"role":"assistant","content":"So: "},` + user + `]`, `"messages":[{"role":"assistant","content":[{"type":"text","text":"So: "}]},` + userAs + `]`, nil},
+		{"without it nothing changes", `"messages":[` + user + `,{"role":"assistant","content":"So\u003a"}]`, `"messages":[` + userAs + `,{"role":"assistant","content":[{"type":"text","text":"So\u003a"}]}]`, nil},
 		{"ISS: thinking comes first, as it was", `"messages":[{"role":"assistant","content":"So:","reasoning_content":"hm","tool_calls":[{"id":"c1","function":{"name":"f","arguments":"{}"}}],"thinking_blocks":[{"type":"thinking", "signature":"s\/1","thinking":"<hm> 1.0"},{"type":"redacted_thinking","data":"xx"},{"type":"thinking","thinking":"of another","signature":""},{"type":"thinking","thinking":"of another","signature":"gemini:x"}]},{"role":"tool","tool_call_id":"c1","content":"R"}]`,
 			`"messages":[{"role":"assistant","content":[{"type":"thinking", "signature":"s\/1","thinking":"<hm> 1.0"},{"type":"redacted_thinking","data":"xx"},{"type":"text","text":"So:"},{"type":"tool_use","id":"c1","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":"R"}]}],` + historyAs, nil},
 		{"thinking as parts", `"messages":[{"role":"assistant","content":[{"type":"text","text":"So:"},{"type":"thinking","thinking":"hm","signature":"s"}]}]`,
@@ -228,7 +234,7 @@ func TestChatToMessagesThinking(t *testing.T) {
 	resultAs := func(id, more string) string {
 		return `{"role":"user","content":[{"type":"tool_result","tool_use_id":"` + id + `","content":"R"}` + more + `]}`
 	}
-	const user, userAs, so, soAs = `{"role":"user","content":"Hi"}`, `{"role":"user","content":[{"type":"text","text":"Hi"}]}`, `{"role":"user","content":"so"}`, `,{"type":"text","text":"so"}`
+	const so, soAs = `{"role":"user","content":"so"}`, `,{"type":"text","text":"so"}`
 	turns := func(all ...string) string { return `"messages":[` + strings.Join(all, ",") + `]` }
 	const low, thinksLow = `"reasoning_effort":"low",`, `"max_tokens":5120,`
 	const budgetLow = `,` + historyAs + `,"thinking":{"type":"enabled","budget_tokens":1024}`

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // block is a block of content, in the parts that it is written of.
@@ -68,7 +69,29 @@ func (m *messagesMaker) conversation() error {
 			return Invalid(t.empty, "invalid_value", "'"+t.empty+"' is empty: this model needs something to answer.")
 		}
 	}
+	m.trimEnd()
 	return nil
+}
+
+// trimEnd leaves out the space at the end of a conversation that the assistant is to go on with, which Anthropic refuses.
+func (m *messagesMaker) trimEnd() {
+	t := &m.turns[len(m.turns)-1]
+	if t.role != "assistant" {
+		return
+	}
+	for n := len(t.said) - 1; n >= 0 && t.said[n].text != nil; n-- {
+		text := string(unquoted(t.said[n].text))
+		trimmed := strings.TrimRightFunc(text, unicode.IsSpace)
+		if trimmed == text {
+			return
+		}
+		m.adjust(index("messages", len(m.r.Messages)-1) + ".content")
+		if trimmed != "" {
+			t.said[n].text = appendJSON(nil, trimmed)
+			return
+		}
+		t.said = t.said[:n] // an empty text is refused as well
+	}
 }
 
 func (m *messagesMaker) message(msg *ChatMessage, at string) error {
