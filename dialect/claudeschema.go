@@ -5,12 +5,14 @@ import (
 	"slices"
 )
 
-// What Anthropic's constrained decoder knows of JSON Schema is not all of it. What it would refuse is told in the
-// description instead, as Anthropic's own SDKs do, since the model can heed it there.
+// What Anthropic's constrained decoder knows of JSON Schema is not all of it (platform.claude.com, Structured outputs: JSON Schema
+// limitations). What it would refuse is told in the description instead, as Anthropic's own SDKs do, since the model can heed it there.
 var (
 	unconstrained = []string{
 		"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern",
 		"maxItems", "uniqueItems", "minProperties", "maxProperties", "not",
+		"patternProperties", "propertyNames", "unevaluatedProperties", "dependentRequired", "dependentSchemas", "dependencies",
+		"contains", "minContains", "maxContains", "unevaluatedItems", "additionalItems", "if", "then", "else",
 	}
 	constrainedFormats = []string{
 		`"date-time"`, `"time"`, `"date"`, `"duration"`, `"email"`, `"hostname"`, `"uri"`, `"ipv4"`, `"ipv6"`, `"uuid"`,
@@ -35,15 +37,16 @@ func writeClaudeSchema(w *writer, schema []byte, depth int) error {
 		w.raw(schema)
 		return nil
 	}
-	notes, err := schemaNotes(schema)
+	is := readSchemaKind(schema)
+	notes, err := is.notes(schema)
 	if err != nil {
 		return err
 	}
-	object, closed := false, false
+	closed := false
 	w.open('{')
 	err = eachMember(schema, "schema", func(name string, value []byte) error {
 		switch {
-		case isSchemaNote(name, value):
+		case is.isNote(name, value):
 			return nil
 		case name == "description" && notes != nil && value[0] == '"':
 			w.member(name, string(unquoted(value))+"\n\n{"+string(notes)+"}")
@@ -51,15 +54,13 @@ func writeClaudeSchema(w *writer, schema []byte, depth int) error {
 			return nil
 		case name == "oneOf":
 			name = "anyOf"
-		case name == "type":
-			object = bytes.Contains(value, []byte(`"object"`)) // it may be one of several
 		case name == "additionalProperties":
 			closed = true
 		}
 		w.key(name)
 		return writeSubschemas(w, name, value, depth)
 	})
-	if object && !closed {
+	if is.object && !closed {
 		w.key("additionalProperties")
 		w.literal("false")
 	}
@@ -70,18 +71,38 @@ func writeClaudeSchema(w *writer, schema []byte, depth int) error {
 	return err
 }
 
-// isSchemaNote reports whether the decoder refuses a member of a schema.
-func isSchemaNote(name string, value []byte) bool {
+// schemaKind is what of a schema matters to its other members.
+type schemaKind struct {
+	object bool // it is of an object, or may be
+	anyOf  bool // it has an anyOf, and oneOf cannot become another
+}
+
+func readSchemaKind(schema []byte) (is schemaKind) {
+	_ = eachMember(schema, "schema", func(name string, value []byte) error {
+		switch name {
+		case "type":
+			is.object = bytes.Contains(value, []byte(`"object"`)) // it may be one of several
+		case "anyOf":
+			is.anyOf = true
+		}
+		return nil
+	})
+	return is
+}
+
+// isNote reports whether the decoder refuses a member of a schema.
+func (is schemaKind) isNote(name string, value []byte) bool {
 	return slices.Contains(unconstrained, name) ||
 		name == "format" && !slices.Contains(constrainedFormats, string(value)) ||
 		name == "minItems" && string(value) != "0" && string(value) != "1" ||
-		name == "additionalProperties" && string(value) == "true" // objects have to be closed
+		name == "additionalProperties" && string(value) != "false" || // objects have to be closed
+		name == "oneOf" && is.anyOf
 }
 
-// schemaNotes returns what the description has to say, nil for nothing.
-func schemaNotes(schema []byte) (notes []byte, err error) {
+// notes returns what the description has to say, nil for nothing.
+func (is schemaKind) notes(schema []byte) (notes []byte, err error) {
 	err = eachMember(schema, "schema", func(name string, value []byte) error {
-		if isSchemaNote(name, value) {
+		if is.isNote(name, value) {
 			if notes != nil {
 				notes = append(notes, ", "...)
 			}

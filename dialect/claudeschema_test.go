@@ -30,6 +30,18 @@ func TestClaudeSchema(t *testing.T) {
 			`{"type":"object","properties":{},"additionalProperties":true}`,
 			`{"type":"object","properties":{},"additionalProperties":false,"description":"{additionalProperties: true}"}`,
 		},
+		"and those whose further members have a schema": {
+			`{"type":"object","additionalProperties":{"type":"string","minLength":1}}`,
+			`{"type":"object","additionalProperties":false,"description":"{additionalProperties: {\"type\":\"string\",\"minLength\":1}}"}`,
+		},
+		"one with rules for its members": {
+			`{"type":"object","properties":{"if":{"contains":{"type":"string"},"minContains":1}},"patternProperties":{"^a":true},"propertyNames":{"pattern":"x"},"dependentRequired":{"a":["b"]},"if":{"minimum":1},"then":false}`,
+			`{"type":"object","properties":{"if":{"description":"{contains: {\"type\":\"string\"}, minContains: 1}"}},"additionalProperties":false,` +
+				`"description":"{patternProperties: {\"^a\":true}, propertyNames: {\"pattern\":\"x\"}, dependentRequired: {\"a\":[\"b\"]}, if: {\"minimum\":1}, then: false}"}`,
+		},
+		"one of is not any of twice": {
+			`{"oneOf":[{"type":"null"}],"description":"D","anyOf":[{"type":"string"}]}`, `{"description":"D\n\n{oneOf: [{\"type\":\"null\"}]}","anyOf":[{"type":"string"}]}`,
+		},
 		"also those that may be null": {`{"type":["object","null"],"properties":{}}`, `{"type":["object","null"],"properties":{},"additionalProperties":false}`},
 		"one of is any of":            {`{"oneOf":[{"type":"null"},{"pattern":"a"}]}`, `{"anyOf":[{"type":"null"},{"description":"{pattern: \"a\"}"}]}`},
 		"a property named like a word": {
