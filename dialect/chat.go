@@ -15,6 +15,7 @@ type (
 		ParallelToolCalls *bool
 		ResponseFormat    json.RawMessage
 		MaxTokens         *int64 // max_completion_tokens, else max_tokens
+		LimitName         string // which of the two that is
 		Temperature       json.RawMessage
 		TopP              json.RawMessage
 		Stop              []string

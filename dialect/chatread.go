@@ -11,10 +11,24 @@ func readChatRequest(body []byte) (*ChatRequest, error) {
 	if err := r.whole("body", func() error { return r.eachMember("body", r.member) }); err != nil {
 		return nil, err
 	}
-	if r.completion != nil { // max_completion_tokens goes before max_tokens, which it replaces
-		r.MaxTokens = r.completion
+	switch {
+	case r.completion != nil: // max_completion_tokens goes before max_tokens, which it replaces
+		r.MaxTokens, r.LimitName = r.completion, "max_completion_tokens"
+	case r.MaxTokens != nil:
+		r.LimitName = "max_tokens"
 	}
 	return &r.ChatRequest, nil
+}
+
+// fit makes the limit of an answer one that the model can have, of which a larger one is refused. It returns the name of what
+// it has changed, "" for nothing.
+func (r *ChatRequest) fit(t *Target) string {
+	most := int64(t.MaxOutput)
+	if most <= 0 || r.MaxTokens == nil || *r.MaxTokens <= most {
+		return ""
+	}
+	r.MaxTokens = &most
+	return r.LimitName
 }
 
 // chatReader reads a request.

@@ -23,7 +23,7 @@ func TestReadChatRequest(t *testing.T) {
 			`{"model":"m","tool_choice":"auto","response_format":{"type":"text"},"parallel_tool_calls":true,"stop":["a","b"],"stream":true,"stream_options":{"include_usage":true,"x":1},"max_completion_tokens":10,"max_tokens":20,"temperature":1.0,"top_p":0.50,"reasoning_effort":"low","user":"u","service_tier":"auto","b":[1],"a":2}`,
 			ChatRequest{
 				Model: "m", ToolChoice: []byte(`"auto"`), ResponseFormat: []byte(`{"type":"text"}`), ParallelToolCalls: &yes, Stop: []string{"a", "b"}, Stream: true, IncludeUsage: true,
-				MaxTokens: &ten, Temperature: []byte("1.0"), TopP: []byte("0.50"), ReasoningEffort: "low", User: "u", ServiceTier: "auto", Extra: []Member{{"b", []byte("[1]")}, {"a", []byte("2")}},
+				MaxTokens: &ten, LimitName: "max_completion_tokens", Temperature: []byte("1.0"), TopP: []byte("0.50"), ReasoningEffort: "low", User: "u", ServiceTier: "auto", Extra: []Member{{"b", []byte("[1]")}, {"a", []byte("2")}},
 			},
 		},
 		"of what is there twice the last counts": {

@@ -15,6 +15,9 @@ func chatToGemini(body []byte, t *Target) (*Translation, error) {
 		return nil, err
 	}
 	g := &geminiMaker{r: r, t: t, model: geminiOf(t.Model)}
+	if name := r.fit(t); name != "" {
+		g.adjust(name)
+	}
 	if err := g.make(len(body)); err != nil {
 		return nil, err
 	}

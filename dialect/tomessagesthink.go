@@ -48,6 +48,9 @@ func (t thinking) param() string {
 
 // reason decides how long the model thinks, and with it how long the answer may be.
 func (m *messagesMaker) reason() error {
+	if name := m.r.fit(m.t); name != "" {
+		m.adjust(name)
+	}
 	m.limit = defaultMaxTokens
 	if m.t.MaxOutput > 0 {
 		m.limit = int64(m.t.MaxOutput)
