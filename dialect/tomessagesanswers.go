@@ -14,9 +14,10 @@ type messagesAnswers struct {
 
 	usage  Usage
 	tier   string
-	reason string // stop_reason
-	calls  int    // of tools so far
-	json   bool   // jsonTool has been called
+	reason string  // stop_reason
+	calls  int     // of tools so far
+	json   bool    // jsonTool has been called
+	bare   *string // the arguments of the call that came last, if they are none
 	stream messagesStream
 }
 
@@ -94,6 +95,9 @@ func (a *messagesAnswers) Whole(dst, body []byte) ([]byte, error) {
 		m.refusal = refusal
 	}
 	m.hasContent = m.hasContent || a.calls == 0 && m.refusal == ""
+	if a.bare != nil && a.finishReason() == "length" { // it was cut off before them
+		*a.bare = ""
+	}
 	first := &parts[0]
 	first.id, first.usage, first.tier = id, a.usage, a.tier
 	for i := range parts {
@@ -145,6 +149,7 @@ func (a *messagesAnswers) takeUsage(value []byte) {
 
 // block adds a block to a whole answer, b as it has been read. What Anthropic's own tools did is not shown.
 func (a *messagesAnswers) block(m *chatMessage, b *contentBlock, block []byte) {
+	a.bare = nil
 	switch b.kind {
 	case "text":
 		if !a.json && len(b.text) >= 2 {
@@ -168,10 +173,16 @@ func (a *messagesAnswers) block(m *chatMessage, b *contentBlock, block []byte) {
 	case "tool_use":
 		if a.jsonTool == "" || string(b.name) != a.jsonTool {
 			a.calls++
-			m.tools = append(m.tools, ChatToolCall{ID: string(b.id), Name: string(b.name), Arguments: string(b.arguments())})
+			call := ChatToolCall{ID: string(b.id), Name: string(b.name), Arguments: string(b.arguments())}
+			if m.tools = append(m.tools, call); call.Arguments == "{}" {
+				a.bare = &m.tools[len(m.tools)-1].Arguments
+			}
 		} else if !a.json {
 			a.json = true
 			m.contentJSON, m.content, m.hasContent, m.cited = nil, string(b.arguments()), true, nil
+			if m.content == "{}" {
+				a.bare = &m.content
+			}
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 // messagesStream is where a stream is.
 type messagesStream struct {
 	open  []openCall // calls whose block has not ended
+	bare  *openCall  // one that has ended without arguments, if nothing has come since
 	ended bool       // message_stop has come
 
 	// thought is the text of the block of thinking that is under way, as JSON without its quotes: it
@@ -115,6 +116,9 @@ func (a *messagesAnswers) Event(dst []byte, e sse.Event) ([]byte, error) {
 		for len(a.stream.open) > 0 {
 			dst = a.blockStop(dst, a.stream.open[0].index)
 		}
+		if a.finishReason() != "length" { // else it was cut off before them
+			dst = a.settle(dst)
+		}
 		a.stream.ended = true
 		return a.out.finish(dst, a.finishReason(), a.usage), nil
 	}
@@ -210,7 +214,7 @@ func (a *messagesAnswers) start(dst, message []byte) ([]byte, error) {
 
 func (a *messagesAnswers) blockStart(dst []byte, ev *messagesEvent) []byte {
 	s, b := &a.stream, &ev.block
-	dst = a.blockStop(dst, ev.index) // in case that it has not been
+	dst = a.settle(a.blockStop(dst, ev.index)) // in case that it has not been
 	switch b.kind {
 	case "text":
 		s.before = s.said
@@ -260,6 +264,7 @@ func (a *messagesAnswers) delta(dst []byte, index int, kind string, text []byte)
 	if !hasText(text) {
 		return dst
 	}
+	dst = a.settle(dst)
 	switch kind {
 	case "text_delta":
 		return a.say(dst, text)
@@ -331,7 +336,17 @@ func (a *messagesAnswers) sign(dst []byte) []byte {
 	return a.out.thinkingBlock(dst, s.scratch)
 }
 
-// blockStop ends a block. A call that was given no arguments has an empty object of them.
+// settle gives the call that has ended without arguments an empty object of them, which is certain once something follows it.
+func (a *messagesAnswers) settle(dst []byte) []byte {
+	call := a.stream.bare
+	if call == nil {
+		return dst
+	}
+	a.stream.bare = nil
+	return a.arguments(dst, call, []byte(`"{}"`))
+}
+
+// blockStop ends a block. A call that was given no arguments may have been cut off before them.
 func (a *messagesAnswers) blockStop(dst []byte, index int) []byte {
 	s := &a.stream
 	if len(s.cited) > 0 {
@@ -350,7 +365,8 @@ func (a *messagesAnswers) blockStop(dst []byte, index int) []byte {
 		return dst
 	}
 	if call := s.open[i]; call.empty {
-		dst = a.arguments(dst, &call, []byte(`"{}"`))
+		dst = a.settle(dst)
+		s.bare = &call
 	}
 	s.open = slices.Delete(s.open, i, i+1)
 	return dst
