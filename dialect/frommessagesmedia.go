@@ -21,8 +21,30 @@ func (m *messagesReader) userParts(b *messagesBlock, at string) ([]ChatPart, err
 			m.adjust(at + ".citations")
 		}
 		return m.document(b, at+".source")
+	case "search_result":
+		return m.searchResult(b, at)
 	}
 	return nil, noBlock(b, at)
+}
+
+// searchResult returns the parts for what a search of the client's has found: its title, where it is, and its text.
+func (m *messagesReader) searchResult(b *messagesBlock, at string) ([]ChatPart, error) {
+	if enabled(b.citations) {
+		m.adjust(at + ".citations")
+	}
+	if b.source == nil {
+		return nil, missing(at + ".source")
+	}
+	source, err := stringOf(b.source, at+".source")
+	if err != nil {
+		return nil, err
+	}
+	found, err := m.resultParts(&messagesBlock{content: b.content}, at)
+	parts := append([]ChatPart{cachedText(documentText(&messagesBlock{title: b.title}, source), nil)}, found...)
+	if b.cache != nil {
+		parts[len(parts)-1].CacheControl = b.cache
+	}
+	return parts, err
 }
 
 // enabled reports whether an object says "enabled":true.
