@@ -165,24 +165,48 @@ func groundingCitations(metadata []byte, text string) (all []citation) {
 	if len(metadata) == 0 || json.Unmarshal(metadata, &g) != nil {
 		return nil
 	}
-	at, characters := 0, 0 // of the last one, as they mostly come in order
-	count := func(end int) int {
-		end = min(max(end, 0), len(text))
-		if end < at {
-			at, characters = 0, 0
-		}
-		characters += utf8.RuneCountInString(text[at:end])
-		at = end
-		return characters
-	}
+	places := characterCount{text: text}
 	for _, s := range g.Supports {
 		for _, n := range s.Chunks {
 			if n >= 0 && n < len(g.Chunks) && g.Chunks[n].Web.URI != "" && len(all) < maxCitations {
 				web := g.Chunks[n].Web
-				start := count(s.Segment.StartIndex)
-				all = append(all, citation{url: web.URI, title: web.Title, start: start, end: max(start, count(s.Segment.EndIndex))})
+				start := places.before(s.Segment.StartIndex)
+				all = append(all, citation{url: web.URI, title: web.Title, start: start, end: max(start, places.before(s.Segment.EndIndex))})
 			}
 		}
 	}
 	return all
+}
+
+// characterCount counts the characters before places in a text, in whatever order.
+type characterCount struct {
+	text   string
+	counts []int // those before each multiple of countStride
+}
+
+// countStride is after how many bytes a count is kept.
+const countStride = 4 << 10
+
+// before returns how many characters begin before a byte of the text.
+func (c *characterCount) before(place int) int {
+	place = min(max(place, 0), len(c.text))
+	for n := len(c.counts); n <= place/countStride; n++ {
+		count := 0
+		if n > 0 {
+			count = c.counts[n-1] + beginnings(c.text[(n-1)*countStride:n*countStride])
+		}
+		c.counts = append(c.counts, count)
+	}
+	n := place / countStride
+	return c.counts[n] + beginnings(c.text[n*countStride:place])
+}
+
+// beginnings returns how many characters begin in a piece of a text.
+func beginnings(piece string) (n int) {
+	for i := range len(piece) {
+		if utf8.RuneStart(piece[i]) {
+			n++
+		}
+	}
+	return n
 }

@@ -55,13 +55,12 @@ type chatWalk struct {
 	call   *ChatToolDelta
 	part   chatPiece
 
+	said, thought joined // of content that is an array
+
 	visitRoot, visitChoice, visitDelta, visitCall, visitFunction, visitPart, visitGroq, visitLogprobs func(key []byte) error
 
 	eachChoice, eachCall, eachPart, eachThought, eachBlock, eachAnnotation func() error
 }
-
-// chatPiece is a part of content that is an array.
-type chatPiece struct{ text, thinking []byte }
 
 func newChatWalk(a *ChatAnswer) *chatWalk {
 	w := &chatWalk{a: a}
@@ -263,7 +262,7 @@ func (w *chatWalk) deltaMember(key []byte) error {
 		return w.keep(&d.Role)
 	case "content":
 		if w.peek() == '[' { // Mistral's models that think
-			return w.array(w.eachPart)
+			return w.parts()
 		}
 		value, err := w.quoted()
 		d.Content, d.ContentJSON = string(unquoted(value)), value
@@ -305,40 +304,6 @@ func (w *chatWalk) oneAnnotation() error {
 	if err == nil && annotation[0] == '{' {
 		w.choice.Delta.Annotations = append(w.choice.Delta.Annotations, annotation)
 	}
-	return err
-}
-
-// onePart reads a part of content that is an array.
-func (w *chatWalk) onePart() error {
-	w.part = chatPiece{}
-	err := w.object(w.visitPart)
-	w.choice.Delta.Content += string(unquoted(w.part.text))
-	w.choice.Delta.Reasoning += string(unquoted(w.part.thinking))
-	return err
-}
-
-func (w *chatWalk) partMember(key []byte) (err error) {
-	switch string(unquoted(key)) {
-	case "text":
-		w.part.text, err = w.quoted()
-		return err
-	case "thinking":
-		if w.peek() == '[' {
-			return w.array(w.eachThought)
-		}
-		w.part.thinking, err = w.quoted()
-		return err
-	}
-	return w.value()
-}
-
-// oneThought reads an element of thinking that is an array.
-func (w *chatWalk) oneThought() error {
-	outer := w.part
-	w.part = chatPiece{}
-	err := w.object(w.visitPart)
-	w.choice.Delta.Reasoning += string(unquoted(w.part.text))
-	w.part = outer
 	return err
 }
 

@@ -21,7 +21,7 @@ type answerBlock struct {
 // and maxCalls how many calls of tools there may be.
 const (
 	maxHeld  = 32 << 20
-	maxCalls = 4096
+	maxCalls = 1024
 )
 
 var errHeld = unreadable("The provider's answer mixes its parts so much that they cannot be told one after the other.")

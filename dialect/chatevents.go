@@ -155,6 +155,8 @@ type chatMessage struct {
 	reasoning  string
 	// contentJSON and reasoningJSON are the two as JSON without its quotes, instead of them.
 	contentJSON, reasoningJSON []byte
+	// characters are those of the part of contentJSON that has been counted.
+	characters, counted int
 
 	thinking [][]byte // blocks of Anthropic's kind
 	cited    []citation

@@ -23,15 +23,9 @@ type chatMaker struct {
 	t      *Target
 	quirks Quirks
 
-	w        writer
-	span     Span
-	adjusted []string
-}
-
-func (m *chatMaker) adjust(name string) {
-	if !slices.Contains(m.adjusted, name) {
-		m.adjusted = append(m.adjusted, name)
-	}
+	w    writer
+	span Span
+	adjustments
 }
 
 // takes reports whether the server takes a parameter of OpenAI's.

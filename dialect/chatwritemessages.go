@@ -25,10 +25,11 @@ func (m *chatMaker) writeMessages() {
 	}
 	var held []*ChatMessage
 	last := ""
+	results := resultsAhead{all: all}
 	for i := range all {
 		msg := &all[i]
 		role := m.role(msg)
-		if isSystem(msg.Role) && i+1 < len(all) && (len(held) > 0 || i > 0) && followedByResult(all[i+1:]) {
+		if isSystem(msg.Role) && i+1 < len(all) && (len(held) > 0 || i > 0) && results.follow(i) {
 			held = append(held, msg)
 			continue
 		}
@@ -49,21 +50,34 @@ func (m *chatMaker) writeMessages() {
 // takingTurns returns messages of which no two of users, or of an assistant that calls no tools, follow each other. A system message
 // after the first of them is what the user says, and does not part a call from its result.
 func takingTurns(all []ChatMessage) (turns []ChatMessage) {
+	merged := -1 // the last turn that is of several messages, so that its content is a copy
+	var refusal joined
+	end := func() {
+		if merged >= 0 && merged == len(turns)-1 {
+			turns[merged].Refusal = refusal.String()
+		}
+	}
 	put := func(msg ChatMessage) {
 		n := len(turns)
 		if n == 0 || turns[n-1].Role != msg.Role || msg.Role != "user" && msg.Role != "assistant" || len(turns[n-1].ToolCalls)+len(msg.ToolCalls) > 0 {
+			end()
 			turns = append(turns, msg)
 			return
 		}
 		last := &turns[n-1]
-		last.Content, last.Text = slices.Concat(last.Content, msg.Content), false
-		last.Refusal += msg.Refusal
+		if merged != n-1 {
+			merged, last.Content, last.Text = n-1, slices.Clip(last.Content), false
+			refusal = joined{one: last.Refusal}
+		}
+		last.Content = append(last.Content, msg.Content...)
+		refusal.add(msg.Refusal)
 	}
 	var held []ChatMessage
+	results := resultsAhead{all: all}
 	for i, msg := range all {
 		if isSystem(msg.Role) && len(turns) > 0 && !isSystem(turns[len(turns)-1].Role) {
 			msg.Role = "user"
-			if followedByResult(all[i+1:]) {
+			if results.follow(i) {
 				held = append(held, msg)
 				continue
 			}
@@ -79,13 +93,22 @@ func takingTurns(all []ChatMessage) (turns []ChatMessage) {
 	for _, h := range held {
 		put(h)
 	}
+	end()
 	return turns
 }
 
-// followedByResult reports whether the first message that is not the system's is the result of a tool.
-func followedByResult(rest []ChatMessage) bool {
-	i := slices.IndexFunc(rest, func(m ChatMessage) bool { return !isSystem(m.Role) })
-	return i >= 0 && rest[i].Role == "tool"
+// resultsAhead tells of each message in turn what comes after it.
+type resultsAhead struct {
+	all  []ChatMessage
+	next int // the first after the latest that is not the system's
+}
+
+// follow reports whether the first message after the one with a number that is not the system's is the result of a tool.
+func (r *resultsAhead) follow(i int) bool {
+	for r.next = max(r.next, i+1); r.next < len(r.all) && isSystem(r.all[r.next].Role); {
+		r.next++
+	}
+	return r.next < len(r.all) && r.all[r.next].Role == "tool"
 }
 
 func isSystem(role string) bool { return role == "system" || role == "developer" }

@@ -25,117 +25,118 @@ const maxSchemaDepth = 100
 // claudeSchema returns a schema as Anthropic takes it for what must be followed, in the same order and the same
 // bytes save what has to change.
 func claudeSchema(schema []byte) []byte {
-	w := writer{b: make([]byte, 0, len(schema)+64)}
-	if writeClaudeSchema(&w, schema, 0) != nil {
+	c := claudeSchemaWriter{scanner: scanner{data: schema, trusted: true}, w: writer{b: make([]byte, 0, len(schema)+64)}}
+	if c.schema(0) != nil {
 		return schema
 	}
-	return w.b
+	return c.w.b
 }
 
-func writeClaudeSchema(w *writer, schema []byte, depth int) error {
-	if len(schema) == 0 || schema[0] != '{' || depth > maxSchemaDepth {
-		w.raw(schema)
-		return nil
+// claudeSchemaWriter writes a schema while it reads it, so that it is read once, however deep it is.
+type claudeSchemaWriter struct {
+	scanner
+	w writer
+}
+
+// claudeSchemaObject is a schema that is being written.
+type claudeSchemaObject struct {
+	object, closed bool
+	anyOf          bool   // it has one, or an oneOf that has become one: there cannot be two
+	notes          []byte // what the description has to say, nil for nothing
+	description    []byte
+	at             int // where that begins in what is written
+}
+
+func (c *claudeSchemaWriter) schema(depth int) error {
+	if c.peek() != '{' || depth > maxSchemaDepth {
+		return c.raw()
 	}
-	is := readSchemaKind(schema)
-	notes, err := is.notes(schema)
-	if err != nil {
-		return err
-	}
-	closed := false
+	var is claudeSchemaObject
+	w := &c.w
 	w.open('{')
-	err = eachMember(schema, "schema", func(name string, value []byte) error {
-		switch {
-		case is.isNote(name, value):
-			return nil
-		case name == "description" && notes != nil && value[0] == '"':
-			w.member(name, string(unquoted(value))+"\n\n{"+string(notes)+"}")
-			notes = nil
-			return nil
-		case name == "oneOf":
-			name = "anyOf"
-		case name == "additionalProperties":
-			closed = true
-		}
-		w.key(name)
-		return writeSubschemas(w, name, value, depth)
-	})
-	if is.object && !closed {
+	err := c.eachMember("schema", func(name string) error { return c.member(name, &is, depth) })
+	if is.object && !is.closed {
 		w.key("additionalProperties")
 		w.literal("false")
 	}
-	if notes != nil {
-		w.member("description", "{"+string(notes)+"}")
+	if is.notes != nil {
+		notes := "{" + string(is.notes) + "}"
+		if is.description == nil {
+			w.member("description", notes)
+		} else {
+			w.b = slices.Replace(w.b, is.at, is.at+len(is.description), appendJSON(nil, string(unquoted(is.description))+"\n\n"+notes)...)
+		}
 	}
 	w.close('}')
 	return err
 }
 
-// schemaKind is what of a schema matters to its other members.
-type schemaKind struct {
-	object bool // it is of an object, or may be
-	anyOf  bool // it has an anyOf, and oneOf cannot become another
+// raw copies a value.
+func (c *claudeSchemaWriter) raw() error {
+	value, err := c.take()
+	c.w.raw(value)
+	return err
 }
 
-func readSchemaKind(schema []byte) (is schemaKind) {
-	_ = eachMember(schema, "schema", func(name string, value []byte) error {
-		switch name {
-		case "type":
-			is.object = bytes.Contains(value, []byte(`"object"`)) // it may be one of several
-		case "anyOf":
-			is.anyOf = true
+// member writes a member of a schema, in which there may be others.
+func (c *claudeSchemaWriter) member(name string, is *claudeSchemaObject, depth int) error {
+	switch next := c.peek(); {
+	case next == '{' && (name == "properties" || name == "$defs" || name == "definitions"):
+		c.w.key(name)
+		c.w.open('{')
+		err := c.eachMember(name, func(name string) error {
+			c.w.key(name)
+			return c.schema(depth + 1)
+		})
+		c.w.close('}')
+		return err
+	case next == '[' && (name == "allOf" || name == "prefixItems" || constrainedName(name) == "anyOf" && !is.anyOf):
+		is.anyOf = is.anyOf || constrainedName(name) == "anyOf"
+		c.w.key(constrainedName(name))
+		c.w.open('[')
+		err := c.eachElement(name, func(int) error { return c.schema(depth + 1) })
+		c.w.close(']')
+		return err
+	case name == "items":
+		c.w.key(name)
+		return c.schema(depth + 1)
+	}
+	value, err := c.take()
+	if err != nil {
+		return err
+	}
+	switch {
+	case isSchemaNote(name, value), constrainedName(name) == "anyOf" && is.anyOf:
+		if is.notes != nil {
+			is.notes = append(is.notes, ", "...)
 		}
+		is.notes = append(append(append(is.notes, name...), ": "...), value...)
 		return nil
-	})
-	return is
+	case name == "type":
+		is.object = bytes.Contains(value, []byte(`"object"`)) // it may be one of several
+	case name == "additionalProperties":
+		is.closed = true
+	}
+	c.w.key(constrainedName(name))
+	if name == "description" && is.description == nil && value[0] == '"' {
+		is.description, is.at = value, len(c.w.b)
+	}
+	c.w.raw(value)
+	return nil
 }
 
-// isNote reports whether the decoder refuses a member of a schema.
-func (is schemaKind) isNote(name string, value []byte) bool {
+// constrainedName returns what the decoder knows a member of a schema as.
+func constrainedName(name string) string {
+	if name == "oneOf" {
+		return "anyOf"
+	}
+	return name
+}
+
+// isSchemaNote reports whether the decoder refuses a member of a schema.
+func isSchemaNote(name string, value []byte) bool {
 	return slices.Contains(unconstrained, name) ||
 		name == "format" && !slices.Contains(constrainedFormats, string(value)) ||
 		name == "minItems" && string(value) != "0" && string(value) != "1" ||
-		name == "additionalProperties" && string(value) != "false" || // objects have to be closed
-		name == "oneOf" && is.anyOf
-}
-
-// notes returns what the description has to say, nil for nothing.
-func (is schemaKind) notes(schema []byte) (notes []byte, err error) {
-	err = eachMember(schema, "schema", func(name string, value []byte) error {
-		if is.isNote(name, value) {
-			if notes != nil {
-				notes = append(notes, ", "...)
-			}
-			notes = append(append(append(notes, name...), ": "...), value...)
-		}
-		return nil
-	})
-	return notes, err
-}
-
-// writeSubschemas writes the value of a member of a schema, in which there may be others.
-func writeSubschemas(w *writer, name string, value []byte, depth int) error {
-	switch name {
-	case "properties", "$defs", "definitions":
-		if value[0] == '{' {
-			w.open('{')
-			err := eachMember(value, name, func(name string, value []byte) error {
-				w.key(name)
-				return writeClaudeSchema(w, value, depth+1)
-			})
-			w.close('}')
-			return err
-		}
-	case "anyOf", "allOf", "prefixItems":
-		if value[0] == '[' {
-			w.open('[')
-			err := eachElement(value, name, func(_ int, value []byte) error { return writeClaudeSchema(w, value, depth+1) })
-			w.close(']')
-			return err
-		}
-	case "items":
-		return writeClaudeSchema(w, value, depth+1)
-	}
-	w.raw(value)
-	return nil
+		name == "additionalProperties" && string(value) != "false" // objects have to be closed
 }

@@ -40,7 +40,7 @@ func TestClaudeSchema(t *testing.T) {
 				`"description":"{patternProperties: {\"^a\":true}, propertyNames: {\"pattern\":\"x\"}, dependentRequired: {\"a\":[\"b\"]}, if: {\"minimum\":1}, then: false}"}`,
 		},
 		"one of is not any of twice": {
-			`{"oneOf":[{"type":"null"}],"description":"D","anyOf":[{"type":"string"}]}`, `{"description":"D\n\n{oneOf: [{\"type\":\"null\"}]}","anyOf":[{"type":"string"}]}`,
+			`{"oneOf":[{"type":"null"}],"description":"D","anyOf":[{"type":"string"}]}`, `{"anyOf":[{"type":"null"}],"description":"D\n\n{anyOf: [{\"type\":\"string\"}]}"}`,
 		},
 		"also those that may be null": {`{"type":["object","null"],"properties":{}}`, `{"type":["object","null"],"properties":{},"additionalProperties":false}`},
 		"one of is any of":            {`{"oneOf":[{"type":"null"},{"pattern":"a"}]}`, `{"anyOf":[{"type":"null"},{"description":"{pattern: \"a\"}"}]}`},

@@ -19,9 +19,7 @@ func messagesToChat(body []byte, t *Target) (*Translation, error) {
 	answers := newChatAnswers(t.Shown, m.names.long)
 	answers.estimate = int64((len(body)-m.media)/bytesPerToken + m.images*imageTokens)
 	tr := &Translation{Body: text, ModelSpan: span, Stream: m.r.Stream, Adjusted: m.adjusted, Answers: answers, names: m.clientNames()}
-	for _, name := range adjusted {
-		tr.Adjusted = append(tr.Adjusted, tr.clientName(name))
-	}
+	tr.Adjusted = tr.alsoAdjusted(adjusted)
 	return tr, nil
 }
 
@@ -43,9 +41,9 @@ func (m *messagesReader) clientNames() map[string]string {
 
 // messagesReader reads a request of Anthropic's messages into one of chat completions.
 type messagesReader struct {
-	r        ChatRequest
-	t        *Target
-	adjusted []string
+	r ChatRequest
+	t *Target
+	adjustments
 
 	system []ChatPart
 	turn   messagesTurn      // what is being said
@@ -59,12 +57,8 @@ type messagesReader struct {
 
 	media  int // bytes of what is no text
 	images int
-}
 
-func (m *messagesReader) adjust(name string) {
-	if !slices.Contains(m.adjusted, name) {
-		m.adjusted = append(m.adjusted, name)
-	}
+	inDocument bool // whose content is read
 }
 
 // quirk reports whether the server knows an extension of chat completions.

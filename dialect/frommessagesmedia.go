@@ -174,7 +174,12 @@ func (m *messagesReader) document(b *messagesBlock, at string) ([]ChatPart, erro
 		}
 		return m.described(b, m.imageURL(s.url, b.cache)), nil
 	case "content":
+		if m.inDocument {
+			return nil, Invalid(at+".type", "invalid_value", "'"+at+"' is that of a document in a document, which has text and images only.")
+		}
+		m.inDocument = true
 		parts, err := m.resultParts(&messagesBlock{content: s.contents}, at)
+		m.inDocument = false
 		return m.described(b, parts...), err
 	}
 	return nil, noSource(at, "base64, text, content or url")

@@ -16,7 +16,7 @@ type messagesTurn struct {
 	media    []ChatPart    // of results, which have no place for them
 	calls    []ChatToolCall
 	thinking []json.RawMessage
-	reasons  string
+	reasons  joined
 }
 
 // in begins the turn of a role if another is under way.
@@ -38,7 +38,7 @@ func (m *messagesReader) flush() {
 		}
 		if len(t.parts) > 0 || len(t.calls) > 0 || len(t.thinking) > 0 && m.t.Between {
 			m.r.Messages = append(m.r.Messages, ChatMessage{
-				Role: "assistant", Content: t.parts, ToolCalls: t.calls, ThinkingBlocks: t.thinking, ReasoningContent: t.reasons,
+				Role: "assistant", Content: t.parts, ToolCalls: t.calls, ThinkingBlocks: t.thinking, ReasoningContent: t.reasons.String(),
 			})
 		}
 	case "user":
@@ -207,7 +207,7 @@ func (m *messagesReader) assistantBlock(b *messagesBlock, at string) error {
 	case "thinking", "redacted_thinking":
 		m.turn.thinking = append(m.turn.thinking, b.raw)
 		if m.t.Quirks != nil && m.t.Quirks.ReasoningBack {
-			m.turn.reasons += string(unquoted(b.thinking))
+			m.turn.reasons.add(string(unquoted(b.thinking)))
 		}
 	case "tool_use":
 		return m.toolUse(b, at)

@@ -8,17 +8,66 @@ import (
 // responsesCall is a call that the assistant has made.
 type responsesCall struct {
 	at, name string
+	turn     int
 	answered bool
+}
+
+// responsesLate is a result that comes after something that was said after its call.
+type responsesLate struct {
+	m    ChatMessage
+	from responsesOrigin
 }
 
 // add adds a message to the conversation.
 func (r *responsesReader) add(m ChatMessage, from responsesOrigin) {
-	r.insert(len(r.r.Messages), m, from)
+	if m.Role != "tool" {
+		r.turn = r.nextTurn(m.Role)
+	}
+	from.turn = r.turn
+	r.r.Messages = append(r.r.Messages, m)
+	r.origins = append(r.origins, from)
 }
 
-func (r *responsesReader) insert(i int, m ChatMessage, from responsesOrigin) {
-	r.r.Messages = slices.Insert(r.r.Messages, i, m)
-	r.origins = slices.Insert(r.origins, i, from)
+// nextTurn returns the turn of a message that is added next: results follow the turn with their calls. To Anthropic, what the
+// assistant says one after the other is one.
+func (r *responsesReader) nextTurn(role string) int {
+	n := len(r.r.Messages)
+	if r.t.Beyond == Messages && role == "assistant" && n > 0 && r.r.Messages[n-1].Role == role {
+		return r.turn
+	}
+	return r.turn + 1
+}
+
+// addResult adds the result of a call. One that is late waits for [responsesReader.settle].
+func (r *responsesReader) addResult(turn int, m ChatMessage, from responsesOrigin) {
+	if turn == r.turn {
+		r.add(m, from)
+		return
+	}
+	from.turn = turn
+	r.late = append(r.late, responsesLate{m, from})
+}
+
+// settle puts the results that are late behind the turns with their calls.
+func (r *responsesReader) settle() {
+	late := r.late
+	if len(late) == 0 {
+		return
+	}
+	slices.SortStableFunc(late, func(a, b responsesLate) int { return a.from.turn - b.from.turn })
+	n := len(r.r.Messages) + len(late)
+	messages, origins := make([]ChatMessage, 0, n), make([]responsesOrigin, 0, n)
+	for i, m := range r.r.Messages {
+		for len(late) > 0 && late[0].from.turn < r.origins[i].turn {
+			messages, origins = append(messages, late[0].m), append(origins, late[0].from)
+			late = late[1:]
+		}
+		messages, origins = append(messages, m), append(origins, r.origins[i])
+	}
+	for _, l := range late {
+		messages, origins = append(messages, l.m), append(origins, l.from)
+	}
+	r.r.Messages, r.origins = messages, origins
 }
 
 // flush ends what the assistant is saying. What it has only thought leads nowhere, unless it is a signature for
@@ -29,6 +78,7 @@ func (r *responsesReader) flush() {
 	if m == nil {
 		return
 	}
+	m.Refusal, m.ReasoningContent = r.refusal.String(), r.thought.String()
 	if len(m.Content) > 0 || len(m.ToolCalls) > 0 || m.Refusal != "" {
 		r.add(*m, r.from)
 		return
@@ -47,6 +97,7 @@ func (r *responsesReader) says(at string) *ChatMessage {
 	if r.assistant == nil {
 		r.showMedia()
 		r.assistant, r.from = &ChatMessage{Role: "assistant"}, responsesOrigin{item: at}
+		r.refusal, r.thought = joined{}, joined{}
 	}
 	return r.assistant
 }
@@ -54,7 +105,7 @@ func (r *responsesReader) says(at string) *ChatMessage {
 // hasSpoken reports whether the assistant has said something and called nothing yet.
 func (r *responsesReader) hasSpoken() bool {
 	m := r.assistant
-	return m != nil && len(m.ToolCalls) == 0 && (len(m.Content) > 0 || m.Refusal != "")
+	return m != nil && len(m.ToolCalls) == 0 && (len(m.Content) > 0 || !r.refusal.empty())
 }
 
 // showMedia has the user show what the results of tools have no place for.
@@ -165,7 +216,7 @@ func (r *responsesReader) content(m *ChatMessage, value json.RawMessage, at stri
 	return eachElement(value, at, func(i int, value []byte) error {
 		part, err := r.part(value, index(at, i))
 		if part.Type == "refusal" && m.Role == "assistant" {
-			m.Refusal += part.said()
+			r.refusal.add(part.said())
 			return err
 		}
 		m.Content = append(m.Content, part)
@@ -186,9 +237,9 @@ func (r *responsesReader) functionCall(it *responsesItem, at string) error {
 	if r.calls == nil {
 		r.calls = make(map[string]*responsesCall)
 	}
-	r.calls[it.callID] = &responsesCall{at: at, name: it.name}
 	r.open++
 	m := r.says(at)
+	r.calls[it.callID] = &responsesCall{at: at, name: it.name, turn: r.nextTurn("assistant")}
 	m.ToolCalls = append(m.ToolCalls, ChatToolCall{ID: it.callID, Name: standInName(it.namespace, it.name), Arguments: it.arguments})
 	r.from.calls = append(r.from.calls, at)
 	if len(m.ToolCalls) == 1 && !r.t.Between {
@@ -232,17 +283,7 @@ func (r *responsesReader) functionOutput(it *responsesItem, at string) error {
 			r.media, r.mediaAt = append(r.media, media...), at
 		}
 	}
-	i := len(r.r.Messages)
-	for i > 0 && !slices.ContainsFunc(r.r.Messages[i-1].ToolCalls, func(c ChatToolCall) bool { return c.ID == it.callID }) {
-		i--
-	}
-	for r.t.Beyond == Messages && i < len(r.r.Messages) && r.r.Messages[i].Role == "assistant" {
-		i++ // that is of the same turn
-	}
-	for i < len(r.r.Messages) && r.r.Messages[i].Role == "tool" {
-		i++
-	}
-	r.insert(i, m, responsesOrigin{item: at})
+	r.addResult(call.turn, m, responsesOrigin{item: at})
 	return nil
 }
 
@@ -280,7 +321,7 @@ func (r *responsesReader) reasoningItem(it *responsesItem, at string) error {
 				return nil
 			}
 			text, err := readText(value, at+".text")
-			m.ReasoningContent += text
+			r.thought.add(text)
 			return err
 		})
 	})

@@ -25,9 +25,7 @@ func responsesToChat(body []byte, t *Target) (*Translation, error) {
 		Answers: answers, names: responsesNames,
 		rename: func(param string) string { return responsesParam(param, origins, tooled) },
 	}
-	for _, name := range adjusted {
-		tr.Adjusted = append(tr.Adjusted, tr.clientName(name))
-	}
+	tr.Adjusted = tr.alsoAdjusted(adjusted)
 	return tr, nil
 }
 
@@ -42,6 +40,7 @@ var responsesNames = map[string]string{
 type responsesOrigin struct {
 	item  string
 	calls []string
+	turn  int // the message's
 }
 
 // responsesParam returns the client's name for what is in a parameter of chat completions. origins are those of the
@@ -83,15 +82,16 @@ func cutIndex(param, prefix string) (n int, rest string, ok bool) {
 
 // responsesReader reads a request of the Responses API into one of chat completions.
 type responsesReader struct {
-	r        ChatRequest
-	t        *Target
-	echo     responsesEcho
-	adjusted []string
+	r    ChatRequest
+	t    *Target
+	echo responsesEcho
+	adjustments
 
 	system  *ChatMessage
 	origins []responsesOrigin // of the messages
 
 	tooled []string                  // where the tools are from
+	about  int                       // bytes of descriptions that they have of their namespaces
 	kinds  map[string]*responsesTool // by the functions that stand for them
 	search *webSearch
 
@@ -101,6 +101,10 @@ type responsesReader struct {
 
 	assistant *ChatMessage    // what the assistant is saying: items of several kinds are one message
 	from      responsesOrigin // of that
+	refusal   joined          // of that as well, like what it has thought
+	thought   joined
+	turn      int             // of the latest message
+	late      []responsesLate // results
 	calls     map[string]*responsesCall
 	open      int        // calls that have not been answered
 	media     []ChatPart // of results, which have no place for them with most servers
@@ -123,12 +127,6 @@ func oneLine(value []byte) []byte {
 		return compact(value)
 	}
 	return value
-}
-
-func (r *responsesReader) adjust(name string) {
-	if !slices.Contains(r.adjusted, name) {
-		r.adjusted = append(r.adjusted, name)
-	}
 }
 
 func (r *responsesReader) read(body []byte) error {
@@ -161,6 +159,7 @@ func (r *responsesReader) read(body []byte) error {
 	}
 	r.flush()
 	r.showMedia()
+	r.settle()
 	if r.open > 0 {
 		return r.unanswered()
 	}

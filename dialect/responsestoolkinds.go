@@ -58,6 +58,9 @@ func (r *responsesReader) namespace(value []byte, at string) error {
 	})
 }
 
+// maxAbout bounds what the descriptions of namespaces become, in bytes.
+const maxAbout = 4 << 20
+
 // grouped reads a tool of a namespace. What is said of that goes before what is said of the tool.
 func (r *responsesReader) grouped(value []byte, at, namespace, about string) error {
 	kind, err := kindOf(value, at)
@@ -79,6 +82,9 @@ func (r *responsesReader) grouped(value []byte, at, namespace, about string) err
 	tool.Name = standInName(namespace, tool.Name)
 	r.stand(tool.Name, own)
 	if about != "" {
+		if r.about += len(about); r.about > maxAbout {
+			return Invalid(at, "invalid_value", "'"+at+"' is in a namespace whose description is too long for so many tools, of which each is told it.")
+		}
 		tool.Description, tool.HasDescription = strings.TrimSpace(about+"\n\n"+tool.Description), true
 	}
 	return nil
@@ -156,6 +162,8 @@ type customText struct {
 	raw  []byte // the arguments
 	next int    // the first byte of raw that has not been passed on; 0 before the text begins
 	done bool   // the text has ended
+
+	tokens, seen int // of those before the text how many there have been, and how much of raw that was
 }
 
 // add adds to the arguments and returns what they add to the text, as JSON without quotes.
@@ -194,14 +202,15 @@ func (c *customText) add(arguments string) []byte {
 
 // begin finds where the text begins.
 func (c *customText) begin() bool {
-	rest := c.raw
-	for _, token := range [...]string{"{", `"input"`, ":", `"`} {
-		var ok bool
-		if rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte(token)); !ok {
+	tokens := [...]string{"{", `"input"`, ":", `"`}
+	for _, token := range tokens[c.tokens:] {
+		rest, ok := bytes.CutPrefix(bytes.TrimLeft(c.raw[c.seen:], " \t\r\n"), []byte(token))
+		if c.seen = len(c.raw) - len(rest); !ok {
 			return false
 		}
+		c.tokens++
 	}
-	c.next = len(c.raw) - len(rest)
+	c.next = c.seen
 	return true
 }
 

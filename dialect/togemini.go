@@ -31,8 +31,8 @@ type geminiMaker struct {
 	t     *Target
 	model gemini
 
-	w        writer
-	adjusted []string
+	w writer
+	adjustments
 
 	system [][]byte // parts
 	turns  []geminiTurn
@@ -43,12 +43,6 @@ type geminiMaker struct {
 	thinking, search       json.RawMessage
 
 	schemas, scanned int // how long the schemas have become, and how much has been read for them
-}
-
-func (g *geminiMaker) adjust(name string) {
-	if !slices.Contains(g.adjusted, name) {
-		g.adjusted = append(g.adjusted, name)
-	}
 }
 
 func (g *geminiMaker) make(size int) error {

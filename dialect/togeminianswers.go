@@ -105,11 +105,13 @@ func (a *geminiAnswers) Whole(dst, body []byte) ([]byte, error) {
 		c := &in.candidates[i]
 		m := &messages[i]
 		m.id, m.usage = id, in.usage
+		var said, thought joined
 		for p := c.start; p < c.end; p++ {
-			if err := addPart(m, &in.parts[p]); err != nil {
+			if err := addPart(m, &in.parts[p], &said, &thought); err != nil {
 				return dst, err
 			}
 		}
+		m.content, m.reasoning = said.String(), thought.String()
 		if len(m.thinking) > 0 { // the thoughts belong to the first signature
 			m.thinking[0] = signedBlock(appendJSON(nil, m.reasoning), m.thinking[0])
 			for k, signature := range m.thinking[1:] {
@@ -125,8 +127,9 @@ func (a *geminiAnswers) Whole(dst, body []byte) ([]byte, error) {
 	return a.out.whole(dst, messages...), nil
 }
 
-// addPart adds a part to a whole answer. Of thinking there are the signatures only.
-func addPart(m *chatMessage, p *geminiPart) error {
+// addPart adds a part to a whole answer. Of thinking there are the signatures only, and texts go to what has been said and
+// thought.
+func addPart(m *chatMessage, p *geminiPart, said, thought *joined) error {
 	if signature := p.marked(nil); signature != nil {
 		m.thinking = append(m.thinking, signature)
 	}
@@ -142,11 +145,13 @@ func addPart(m *chatMessage, p *geminiPart) error {
 		if err != nil {
 			return err
 		}
-		m.content, m.hasContent = m.content+text, true
+		said.add(text)
+		m.hasContent = true
 	case p.thought:
-		m.reasoning += string(unquoted(p.text))
+		thought.add(string(unquoted(p.text)))
 	case p.text != nil:
-		m.content, m.hasContent = m.content+string(unquoted(p.text)), true
+		said.add(string(unquoted(p.text)))
+		m.hasContent = true
 	}
 	return nil
 }

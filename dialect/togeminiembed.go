@@ -53,7 +53,7 @@ type embeddingsReader struct {
 	inputs     [][]byte // with their quotes
 	dimensions json.RawMessage
 	base64     bool
-	adjusted   []string
+	adjustments
 }
 
 func (e *embeddingsReader) member(name string, value []byte) (err error) {
@@ -75,7 +75,7 @@ func (e *embeddingsReader) member(name string, value []byte) (err error) {
 		return err
 	default:
 		if !isNull(value) {
-			e.adjusted = append(e.adjusted, name)
+			e.adjust(name)
 		}
 	}
 	return nil

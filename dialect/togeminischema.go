@@ -68,14 +68,22 @@ type jsonSchema struct {
 	types        []string
 	nullable     bool
 	enum         [][]byte
-	alternatives [][]byte // anyOf and oneOf
-	properties   []Member
+	alternatives [][]byte       // anyOf and oneOf
+	properties   []Member       // of those without a value a later one has the name
+	places       map[string]int // of properties, once there are many
 	required     []string
 	items        []byte
 	prefix       [][]byte // prefixItems
 	format       string
 	kept         []Member // whose meaning is the same
 }
+
+// schemaCost is for how many bytes a schema counts beside its own, or one more look at a property or a value, and schemaItem is
+// that for what is in a list.
+const (
+	schemaCost = 64
+	schemaItem = 16
+)
 
 // reads accounts for n bytes that are read.
 func (s *schemaWriter) reads(n int) error {
@@ -100,7 +108,7 @@ func (s *schemaWriter) read(schema []byte, is *jsonSchema) error {
 	if string(schema) == "true" || string(schema) == "false" {
 		return nil
 	}
-	if err := s.reads(len(schema)); err != nil {
+	if err := s.reads(len(schema) + schemaCost); err != nil {
 		return err
 	}
 	return eachMember(schema, s.at, func(name string, value []byte) error { return s.member(name, value, is) })
@@ -119,7 +127,7 @@ func (s *schemaWriter) member(name string, value []byte, is *jsonSchema) (err er
 		is.alternatives = nil
 		return eachElement(value, s.at, func(_ int, schema []byte) error {
 			is.alternatives = append(is.alternatives, schema)
-			return nil
+			return s.reads(schemaItem)
 		})
 	case "type":
 		return s.types(value, is)
@@ -127,25 +135,25 @@ func (s *schemaWriter) member(name string, value []byte, is *jsonSchema) (err er
 		is.enum = nil
 		return eachElement(value, s.at, func(_ int, v []byte) error {
 			is.enum = append(is.enum, v)
-			return nil
+			return s.reads(schemaItem)
 		})
 	case "const":
 		is.enum = [][]byte{value}
 	case "properties":
 		return eachMember(value, s.at, func(name string, schema []byte) error {
-			is.properties = append(slices.DeleteFunc(is.properties, func(m Member) bool { return m.Name == name }), Member{name, schema})
-			return nil
+			is.property(name, schema)
+			return s.reads(schemaItem)
 		})
 	case "required":
 		return eachElement(value, s.at, func(_ int, v []byte) error {
 			is.required = append(is.required, string(unquoted(v)))
-			return nil
+			return s.reads(schemaItem)
 		})
 	case "prefixItems":
 		is.prefix = nil
 		return eachElement(value, s.at, func(_ int, schema []byte) error {
 			is.prefix = append(is.prefix, schema)
-			return nil
+			return s.reads(schemaItem)
 		})
 	case "items":
 		is.items = value
@@ -178,27 +186,69 @@ func (s *schemaWriter) keyword(name string, value []byte, is *jsonSchema) (err e
 }
 
 func (s *schemaWriter) types(value []byte, is *jsonSchema) error {
-	add := func(word string) {
+	add := func(word string) error {
 		switch {
 		case word == "null":
 			is.nullable = true
-		case !slices.Contains(is.types, word):
+		case slices.Contains(is.types, word):
+		case len(is.types) == maxTypes:
+			return Invalid(s.at, "invalid_value", "'"+s.at+"' has a schema of more types than there are.")
+		default:
 			is.types = append(is.types, word)
 		}
+		return nil
 	}
 	if value[0] != '[' {
 		word, err := readText(value, s.at)
 		if word != "" {
 			is.types = nil
-			add(strings.ToLower(word))
+			_ = add(strings.ToLower(word)) // it is the first
 		}
 		return err
 	}
 	is.types = nil
 	return eachElement(value, s.at, func(_ int, v []byte) error {
-		add(strings.ToLower(string(unquoted(v))))
-		return nil
+		return add(strings.ToLower(string(unquoted(v))))
 	})
+}
+
+// maxTypes is how many types JSON Schema has, null aside.
+const maxTypes = 6
+
+// property adds a property. Of those with the same name the last counts, and has the last one's place.
+func (is *jsonSchema) property(name string, schema []byte) {
+	if len(is.properties) < searchedNames {
+		is.properties = append(slices.DeleteFunc(is.properties, func(m Member) bool { return m.Name == name }), Member{name, schema})
+		return
+	}
+	is.find()
+	if i, ok := is.places[name]; ok {
+		is.properties[i].Value = nil
+	}
+	is.places[name] = len(is.properties)
+	is.properties = append(is.properties, Member{name, schema})
+}
+
+// find makes the map of the properties, if they are many.
+func (is *jsonSchema) find() {
+	if is.places != nil || len(is.properties) < searchedNames {
+		return
+	}
+	is.places = make(map[string]int, len(is.properties))
+	for i, p := range is.properties {
+		if p.Value != nil {
+			is.places[p.Name] = i
+		}
+	}
+}
+
+// has reports whether there is a property of a name.
+func (is *jsonSchema) has(name string) bool {
+	if is.find(); is.places != nil {
+		_, ok := is.places[name]
+		return ok
+	}
+	return slices.ContainsFunc(is.properties, func(m Member) bool { return m.Name == name })
 }
 
 // follow reads what a reference refers to.
@@ -208,6 +258,9 @@ func (s *schemaWriter) follow(value []byte, is *jsonSchema) error {
 	if !ok {
 		return Invalid(s.at, "unsupported_parameter", "'"+s.at+"' refers to a schema elsewhere, which this model cannot follow.")
 	}
+	if err := s.reads(schemaItem * len(s.refs)); err != nil {
+		return err
+	}
 	if slices.Contains(s.refs, ref) {
 		return Invalid(s.at, "unsupported_parameter", "'"+s.at+"' has a schema that contains itself, which this model does not take.")
 	}
@@ -216,7 +269,10 @@ func (s *schemaWriter) follow(value []byte, is *jsonSchema) error {
 		if err := s.reads(len(s.root)); err != nil {
 			return err
 		}
-		target = s.find(pointer)
+		var err error
+		if target, err = s.find(pointer); err != nil {
+			return err
+		}
 		if s.targets == nil {
 			s.targets = make(map[string][]byte)
 		}
@@ -230,18 +286,24 @@ func (s *schemaWriter) follow(value []byte, is *jsonSchema) error {
 }
 
 // find returns what a JSON pointer points to, nil if there is nothing.
-func (s *schemaWriter) find(pointer string) []byte {
+func (s *schemaWriter) find(pointer string) ([]byte, error) {
 	target := s.root
 	if pointer == "" {
-		return target
+		return target, nil
 	}
+	steps := 0
 	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
 		step = strings.ReplaceAll(strings.ReplaceAll(step, "~1", "/"), "~0", "~")
+		if steps++; steps > 2 { // which the root counts for: most references have so many
+			if err := s.reads(len(target)); err != nil {
+				return nil, err
+			}
+		}
 		if target = stepInto(target, step); target == nil {
-			return nil
+			return nil, nil
 		}
 	}
-	return target
+	return target, nil
 }
 
 // stepInto returns a member of an object or an element of an array, nil if there is none.

@@ -21,6 +21,9 @@ func (s *schemaWriter) write(is *jsonSchema) error {
 		s.key("anyOf")
 		s.open('[')
 		for _, kind := range is.types {
+			if err := s.reads(schemaCost * len(is.enum)); err != nil {
+				return err
+			}
 			if err := s.object(is, kind); err != nil {
 				return err
 			}
@@ -42,6 +45,9 @@ func (s *schemaWriter) write(is *jsonSchema) error {
 
 // withoutNull turns alternatives and values that are null into nullable.
 func (s *schemaWriter) withoutNull(is *jsonSchema) error {
+	if err := s.reads(schemaCost * len(is.enum)); err != nil {
+		return err
+	}
 	is.enum = slices.DeleteFunc(is.enum, func(v []byte) bool {
 		if string(v) == "null" {
 			is.nullable = true
@@ -113,9 +119,12 @@ func (s *schemaWriter) anyOf(is *jsonSchema) error {
 	s.key("anyOf")
 	s.open('[')
 	for _, schema := range is.alternatives {
+		if err := s.reads(schemaCost * (len(common.properties) + len(common.required))); err != nil {
+			return err
+		}
 		depth := len(s.refs)
 		one := common
-		one.properties, one.required = slices.Clone(common.properties), slices.Clone(common.required)
+		one.properties, one.required, one.places = slices.Clone(common.properties), slices.Clone(common.required), nil
 		one.kept, one.types = slices.Clone(common.kept), slices.Clone(common.types)
 		if err := s.read(schema, &one); err != nil {
 			return err
@@ -204,16 +213,16 @@ func (s *schemaWriter) properties(is *jsonSchema) error {
 	s.key("properties")
 	s.open('{')
 	for _, p := range is.properties {
+		if p.Value == nil {
+			continue
+		}
 		s.key(p.Name)
 		if err := s.value(p.Value); err != nil {
 			return err
 		}
 	}
 	s.close('}')
-	has := func(name string) bool {
-		return slices.ContainsFunc(is.properties, func(m Member) bool { return m.Name == name })
-	}
-	if required := slices.DeleteFunc(slices.Clone(is.required), func(name string) bool { return !has(name) }); len(required) > 0 {
+	if required := slices.DeleteFunc(slices.Clone(is.required), func(name string) bool { return !is.has(name) }); len(required) > 0 {
 		s.key("required")
 		s.open('[')
 		for _, name := range required {
@@ -225,7 +234,9 @@ func (s *schemaWriter) properties(is *jsonSchema) error {
 		s.key("propertyOrdering")
 		s.open('[')
 		for _, p := range is.properties {
-			s.text(p.Name)
+			if p.Value != nil {
+				s.text(p.Name)
+			}
 		}
 		s.close(']')
 	}

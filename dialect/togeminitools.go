@@ -28,10 +28,15 @@ func (g *geminiMaker) writeTools() error {
 		w.open('{')
 		w.key("functionDeclarations")
 		w.open('[')
+		place := 0 // among the request's, of which all with a name are there or none
 		for i := range g.tools {
-			if err := g.writeTool(&g.tools[i]); err != nil {
+			for g.r.Tools[place].Name != g.tools[i].Name {
+				place++
+			}
+			if err := g.writeTool(&g.tools[i], place); err != nil {
 				return err
 			}
+			place++
 		}
 		w.close(']')
 		w.close('}')
@@ -79,8 +84,8 @@ func (g *geminiMaker) checkSearch() error {
 	return nil
 }
 
-// writeTool writes a function. One without parameters has no schema.
-func (g *geminiMaker) writeTool(t *ChatTool) error {
+// writeTool writes a function, which has a place among the request's. One without parameters has no schema.
+func (g *geminiMaker) writeTool(t *ChatTool, place int) error {
 	w := &g.w
 	w.open('{')
 	w.member("name", t.Name)
@@ -88,7 +93,7 @@ func (g *geminiMaker) writeTool(t *ChatTool) error {
 		w.member("description", t.Description)
 	}
 	if len(t.Parameters) > 0 && !isEmptySchema(t.Parameters) {
-		at := index("tools", g.position(t.Name)) + ".function.parameters"
+		at := index("tools", place) + ".function.parameters"
 		if g.model.jsonSchema() {
 			w.key("parametersJsonSchema")
 			w.raw(t.Parameters)
@@ -98,11 +103,6 @@ func (g *geminiMaker) writeTool(t *ChatTool) error {
 	}
 	w.close('}')
 	return nil
-}
-
-// position returns which of the request's tools has a name.
-func (g *geminiMaker) position(name string) int {
-	return slices.IndexFunc(g.r.Tools, func(t ChatTool) bool { return t.Name == name })
 }
 
 // toolChoice returns the mode of the calls, "" for the model's own, and the functions to which it is bound. It
@@ -130,14 +130,15 @@ func (g *geminiMaker) toolChoice() (mode string, allowed []string, err error) {
 	case err != nil:
 		return "", nil, err
 	case c.kind == "function":
-		if g.position(c.name) < 0 {
+		if !slices.ContainsFunc(g.r.Tools, func(t ChatTool) bool { return t.Name == c.name }) {
 			return "", nil, Invalid("tool_choice.function.name", "invalid_value", "'tool_choice.function.name' must be the name of one of the tools.")
 		}
 		return "ANY", []string{c.name}, nil
 	case c.kind != "allowed_tools":
 		return "", nil, Invalid("tool_choice.type", "unsupported_parameter", "'tool_choice.type' must be function or allowed_tools for this model.")
 	}
-	known := slices.DeleteFunc(slices.Clone(g.tools), func(t ChatTool) bool { return !slices.Contains(c.allowed, t.Name) })
+	names := nameSet{list: c.allowed}
+	known := slices.DeleteFunc(slices.Clone(g.tools), func(t ChatTool) bool { return !names.has(t.Name) })
 	if len(known) == 0 {
 		return "", nil, Invalid("tool_choice.allowed_tools.tools", "invalid_value", "'tool_choice.allowed_tools.tools' must name one of the tools.")
 	}

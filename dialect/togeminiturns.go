@@ -11,13 +11,56 @@ type geminiTurn struct {
 	role    string
 	results [][]byte // nil for a call without one
 	parts   [][]byte
-	calls   []geminiCall // of the model
-	empty   string       // the parameter in which nothing is said, if there is one
+	calls   []geminiCall         // of the model
+	waiting map[string]callQueue // the calls by their IDs, once they are searched and many
+	queued  int                  // calls that are in it
+	empty   string               // the parameter in which nothing is said, if there is one
 }
 
 type geminiCall struct {
 	id, name string
 	answered bool
+	next     int // the next call with the same ID
+}
+
+// callQueue are the calls with one ID that wait for their results.
+type callQueue struct{ first, last int }
+
+// searchedCalls is up to how many calls a search is quicker than a map.
+const searchedCalls = 16
+
+// take returns the first call with an ID that has no result yet, which it gets now; -1 if there is none.
+func (t *geminiTurn) take(id string) int {
+	if len(t.calls) <= searchedCalls {
+		slot := slices.IndexFunc(t.calls, func(c geminiCall) bool { return c.id == id && !c.answered })
+		if slot >= 0 {
+			t.calls[slot].answered = true
+		}
+		return slot
+	}
+	if t.waiting == nil {
+		t.waiting = make(map[string]callQueue, len(t.calls))
+	}
+	for ; t.queued < len(t.calls); t.queued++ {
+		queue, ok := t.waiting[t.calls[t.queued].id]
+		if ok {
+			t.calls[queue.last].next = t.queued
+		} else {
+			queue.first = t.queued
+		}
+		queue.last = t.queued
+		t.waiting[t.calls[t.queued].id] = queue
+	}
+	queue, ok := t.waiting[id]
+	switch {
+	case !ok:
+		return -1
+	case queue.first == queue.last:
+		delete(t.waiting, id)
+	default:
+		t.waiting[id] = callQueue{t.calls[queue.first].next, queue.last}
+	}
+	return queue.first
 }
 
 // in returns the turn of a role that is under way, beginning it if the other side's is: turns must alternate.
@@ -186,7 +229,7 @@ func (g *geminiMaker) toolMessage(m *ChatMessage, at string) error {
 	}
 	slot := -1
 	if last >= 0 {
-		slot = slices.IndexFunc(g.turns[last].calls, func(c geminiCall) bool { return c.id == m.ToolCallID && !c.answered })
+		slot = g.turns[last].take(m.ToolCallID)
 	}
 	parts, err := g.parts(m, at, slot >= 0)
 	if err != nil {
@@ -200,7 +243,6 @@ func (g *geminiMaker) toolMessage(m *ChatMessage, at string) error {
 		return nil
 	}
 	calls := g.turns[last].calls
-	calls[slot].answered = true
 	turn := g.in("user")
 	if turn.results == nil {
 		turn.results = make([][]byte, len(calls))

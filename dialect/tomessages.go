@@ -31,9 +31,9 @@ type messagesMaker struct {
 	t     *Target
 	model claude
 
-	w        writer
-	span     Span
-	adjusted []string
+	w    writer
+	span Span
+	adjustments
 
 	blocks writer // holds the blocks until it is known where they go
 	system []block
@@ -51,12 +51,6 @@ type messagesMaker struct {
 	topK     json.RawMessage
 	search   json.RawMessage
 	betas    []string // features that the request needs
-}
-
-func (m *messagesMaker) adjust(name string) {
-	if !slices.Contains(m.adjusted, name) {
-		m.adjusted = append(m.adjusted, name)
-	}
 }
 
 func (m *messagesMaker) make() error {
@@ -163,7 +157,13 @@ func readFormat(format []byte) (kind string, schema json.RawMessage, err error) 
 
 // freeName returns a name that no tool has.
 func (m *messagesMaker) freeName(name string) string {
-	for slices.ContainsFunc(m.tools, func(t ChatTool) bool { return t.Name == name }) {
+	taken := make(map[string]bool)
+	for i := range m.tools { // no other can be the one that is returned
+		if strings.HasPrefix(m.tools[i].Name, name) {
+			taken[m.tools[i].Name] = true
+		}
+	}
+	for taken[name] {
 		name += "_answer"
 	}
 	return name

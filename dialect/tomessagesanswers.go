@@ -155,7 +155,8 @@ func (a *messagesAnswers) block(m *chatMessage, b *contentBlock, block []byte) {
 		if !a.json && len(b.text) >= 2 {
 			start := 0
 			if len(b.citations) > 0 {
-				start = characters(m.contentJSON)
+				m.characters += characters(m.contentJSON[m.counted:])
+				start, m.counted = m.characters, len(m.contentJSON)
 			}
 			m.contentJSON = append(m.contentJSON, b.text[1:len(b.text)-1]...)
 			m.hasContent = true

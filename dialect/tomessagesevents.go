@@ -93,6 +93,9 @@ func (a *messagesAnswers) Event(dst []byte, e sse.Event) ([]byte, error) {
 	case "message_start":
 		return a.start(dst, ev.message)
 	case "content_block_start":
+		if len(a.stream.open) == maxCalls {
+			return dst, errItems
+		}
 		return a.blockStart(a.begun(dst), ev), nil
 	case "content_block_delta":
 		b := &ev.block
@@ -332,7 +335,7 @@ func (a *messagesAnswers) sign(dst []byte) []byte {
 	}
 	s.scratch = append(append(s.scratch[:0], `{"type":"thinking","thinking":"`...), s.thought...)
 	s.scratch = append(append(append(s.scratch, `","signature":`...), s.signature...), '}')
-	s.signature = s.signature[:0]
+	s.signature, s.thought = s.signature[:0], s.thought[:0]
 	return a.out.thinkingBlock(dst, s.scratch)
 }
 

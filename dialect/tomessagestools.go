@@ -44,9 +44,10 @@ func (m *messagesMaker) writeTools() error {
 
 // calledTools returns the tools that the conversation has called, of which nothing but the name is known.
 func (m *messagesMaker) calledTools() (tools []ChatTool) {
+	var seen nameSet
 	for _, msg := range m.r.Messages {
 		for _, call := range msg.ToolCalls {
-			if !slices.ContainsFunc(tools, func(t ChatTool) bool { return t.Name == call.Name }) {
+			if seen.add(call.Name) {
 				tools = append(tools, ChatTool{Name: call.Name})
 			}
 		}
@@ -255,7 +256,8 @@ func (m *messagesMaker) allow() error {
 	if m.choice.kind != "allowed_tools" || len(m.tools) == 0 {
 		return nil
 	}
-	m.tools = slices.DeleteFunc(m.tools, func(t ChatTool) bool { return !slices.Contains(m.choice.allowed, t.Name) })
+	allowed := nameSet{list: m.choice.allowed}
+	m.tools = slices.DeleteFunc(m.tools, func(t ChatTool) bool { return !allowed.has(t.Name) })
 	if len(m.tools) == 0 {
 		return Invalid("tool_choice.allowed_tools.tools", "invalid_value", "'tool_choice.allowed_tools.tools' names none of 'tools'.")
 	}

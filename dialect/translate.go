@@ -89,6 +89,21 @@ func (t *Translation) clientName(name string) string {
 	return name
 }
 
+// alsoAdjusted returns what was adjusted, with parameters of the request that it was translated to, in the client's names.
+func (t *Translation) alsoAdjusted(names []string) []string {
+	if len(names) == 0 {
+		return t.Adjusted
+	}
+	var all adjustments
+	for _, name := range t.Adjusted {
+		all.adjust(name)
+	}
+	for _, name := range names {
+		all.adjust(t.clientName(name))
+	}
+	return all.adjusted
+}
+
 // clientError returns an error about the request that it was translated to as one about the client's.
 func (t *Translation) clientError(err error) error {
 	told, ok := errors.AsType[*Error](err)
@@ -176,10 +191,7 @@ func Translate(from, to API, body []byte, t *Target) (*Translation, error) {
 	if err != nil {
 		return nil, inner.clientError(err)
 	}
-	for i, name := range outer.Adjusted {
-		outer.Adjusted[i] = inner.clientName(name)
-	}
-	outer.Adjusted = append(inner.Adjusted, outer.Adjusted...)
+	outer.Adjusted = inner.alsoAdjusted(outer.Adjusted)
 	outer.Answers = &chain{first: outer.Answers, second: inner.Answers}
 	return outer, nil
 }

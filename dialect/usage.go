@@ -178,6 +178,7 @@ func iterated(iterations []byte) (all Usage) {
 		case "fallback_message":
 			replaced = true
 		case "message", "compaction":
+			c.iterations = nil // which are what they are of
 			u := c.usage()
 			all.Input += u.Input
 			all.CachedInput += u.CachedInput

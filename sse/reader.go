@@ -137,8 +137,16 @@ func (r *Reader) keep(p []byte) {
 }
 
 // lineStart returns where the last line begins, which may turn out to be
-// blank. A CR may yet be followed by its LF, so only an LF ends a line here.
-func lineStart(b []byte) int { return bytes.LastIndexByte(b, '\n') + 1 }
+// blank. A CR at the end may yet be followed by its LF, so that it ends no line here.
+func lineStart(b []byte) int {
+	b = bytes.TrimSuffix(b, []byte{'\r'})
+	for i := len(b); i > 0; i-- {
+		if b[i-1] == '\n' || b[i-1] == '\r' {
+			return i
+		}
+	}
+	return 0
+}
 
 // add adds to the pending block and returns the whole blocks if p ended it.
 func (r *Reader) add(p []byte) ([]byte, bool) {

@@ -10,22 +10,29 @@ import "bytes"
 // b counts as a line end: where an LF follows later, it is a block of its own
 // that holds nothing, so that no event waits for the byte after it.
 func End(b []byte) int {
-	if bytes.IndexByte(b, '\r') < 0 {
-		for at := 0; ; {
-			i := bytes.IndexByte(b[at:], '\n')
-			if i < 0 {
-				return 0
+	for at := 0; ; {
+		line := b[at:]
+		i := bytes.IndexByte(line, '\n')
+		if i >= 0 {
+			line = line[:i]
+		}
+		if bytes.IndexByte(line, '\r') >= 0 { // which is looked for up to the end of the block only
+			if n := endMixed(b[at:]); n > 0 {
+				return at + n
 			}
-			at += i + 1
-			if i == 0 {
-				return at
-			}
+			return 0
+		}
+		if i < 0 {
+			return 0
+		}
+		at += i + 1
+		if i == 0 {
+			return at
 		}
 	}
-	return endMixed(b)
 }
 
-// endMixed is End for a buffer that has CRs in it.
+// endMixed is End for a buffer that has CRs in its first line.
 func endMixed(b []byte) int {
 	for start, i := 0, 0; i < len(b); {
 		if b[i] != '\n' && b[i] != '\r' {
@@ -61,6 +68,7 @@ type Event struct {
 
 // Parse reads a block. Unknown fields are passed over, as the standard asks.
 func Parse(block []byte) (e Event) {
+	lines := 0 // of data
 	for len(block) > 0 {
 		var line []byte
 		line, block = cutLine(block)
@@ -74,12 +82,14 @@ func Parse(block []byte) (e Event) {
 		case "event":
 			e.Name = value
 		case "data":
-			if !e.HasData {
+			switch lines++; lines {
+			case 1:
 				e.HasData, e.Data = true, value
 				continue
+			case 2: // all that may follow has room in the copy
+				e.Data = append(make([]byte, 0, len(e.Data)+1+len(value)+len(block)), e.Data...)
 			}
-			joined := make([]byte, 0, len(e.Data)+1+len(value))
-			e.Data = append(append(append(joined, e.Data...), '\n'), value...)
+			e.Data = append(append(e.Data, '\n'), value...)
 		}
 	}
 	return e
