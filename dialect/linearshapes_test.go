@@ -22,10 +22,9 @@ var longText = strings.Repeat("a", 400)
 
 func said(messages string) string { return `{"model":"m","max_tokens":5,"messages":[` + messages + `]` }
 
-// withSchema is a request of chat completions whose tool and answer have a schema.
+// withSchema is a request of chat completions whose tool has a schema.
 func withSchema(schema string) string {
-	return said(`{"role":"user","content":"a"}`) + `,"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":` + schema + `}}],` +
-		`"response_format":{"type":"json_schema","json_schema":{"name":"s","schema":` + schema + `}}}`
+	return said(`{"role":"user","content":"a"}`) + `,"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":` + schema + `}}]}`
 }
 
 const (
