@@ -82,6 +82,8 @@ func TestChatToMessagesTurns(t *testing.T) {
 			`"messages":[{"role":"user","content":[{"type":"text","text":"Hi"},{"type":"text","text":"Ho"}]}]`, nil},
 		{"a prefill", `"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"{"}]`,
 			`"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]},{"role":"assistant","content":[{"type":"text","text":"{"}]}]`, nil},
+		{"a prefill of nothing but space", `"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":" \n"}]`,
+			`"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]}]`, nil},
 		{"a refusal", `"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":null,"refusal":"No."},{"role":"assistant","content":[{"type":"refusal","refusal":"Never."}]},{"role":"user","content":"Why?"}]`,
 			`"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]},{"role":"assistant","content":[{"type":"text","text":"No."},{"type":"text","text":"Never."}]},{"role":"user","content":[{"type":"text","text":"Why?"}]}]`, nil},
 		{"ISS: arguments stay exact", `"messages":[{"role":"assistant","content":"So:","tool_calls":[{"id":"call.1","type":"function","function":{"name":"f","arguments":" {\"n\":12345678901234567890,\"f\":1.10,\"a\":{\"z\":1,\"b\":2}} "}}]}]`,

@@ -140,7 +140,7 @@ func messagesRefused(t *testing.T, c messagesCase) {
 		"stop_sequences":       `"stop_sequences":["a","b","c","d","e","f"]`,
 		"tools[0].type":        `"tools":[{"type":"web_search_20250305","name":"web_search"}]`,
 		"container":            `"container":"container_1"`,
-		"messages[0].content":  `"messages":[{"role":"user","content":[{"type":"search_result","source":"x","title":"y","content":[]}]}]`,
+		"messages[0].content":  `"messages":[{"role":"user","content":[{"type":"container_upload","file_id":"x"}]}]`,
 		"messages[1].content":  `"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{}}]},{"role":"user","content":"b"}]`,
 		"output_config.effort": `"output_config":{"effort":"galactic"}`,
 	} {

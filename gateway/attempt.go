@@ -52,6 +52,9 @@ func (e *errPassedOver) told(provider string) *dialect.Error {
 // it is one. Unless it returns an error, the Answer ends the call.
 func (t *attempt) do() (*http.Response, error) {
 	up := t.target.up
+	if t.call.ctx.Err() != nil {
+		return nil, context.Cause(t.call.ctx) // to translate a large body for nobody takes a while
+	}
 	if err := t.translate(); err != nil {
 		t.call.blameless = true
 		return nil, err
