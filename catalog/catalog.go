@@ -55,13 +55,6 @@ func Lookup(provider, model string) (Model, bool) {
 	return Model{}, false
 }
 
-// Providers returns the providers whose model [Lookup] finds under that name, in
-// alphabetical order.
-func Providers(model string) []string {
-	ids, _ := find(catalog().listing, model)
-	return ids
-}
-
 // Models returns all models of a provider, sorted by name.
 func Models(provider string) []Model { return catalog().models[provider] }
 
@@ -77,18 +70,18 @@ var versions = [...]string{
 
 // find returns what is under name or, failing that, under the longest name of which
 // it is a version.
-func find[V any](under map[string]V, name string) (v V, ok bool) {
-	if v, ok = under[name]; ok {
-		return v, true
+func find(under map[string]*Model, name string) (m *Model, ok bool) {
+	if m, ok = under[name]; ok {
+		return m, true
 	}
 	for _, version := range versions {
 		if base, is := trimVersion(name, version); is {
-			if v, ok = under[base]; ok {
-				return v, true
+			if m, ok = under[base]; ok {
+				return m, true
 			}
 		}
 	}
-	return v, false
+	return nil, false
 }
 
 // trimVersion returns name without an ending like version.
@@ -122,9 +115,8 @@ var file []byte
 
 // index is the file made ready for look-ups.
 type index struct {
-	models  map[string][]Model           // by provider
-	byName  map[string]map[string]*Model // by provider and name or alias
-	listing map[string][]string          // providers by name or alias
+	models map[string][]Model           // by provider
+	byName map[string]map[string]*Model // by provider and name or alias
 }
 
 // catalog reads the file once. The tests see to it that it is as it should be.
@@ -141,7 +133,7 @@ var catalog = sync.OnceValue(func() *index {
 	if err := json.Unmarshal(file, &data); err != nil {
 		panic(fmt.Sprintf("catalog: models.json: %v", err))
 	}
-	c := &index{map[string][]Model{}, map[string]map[string]*Model{}, map[string][]string{}}
+	c := &index{map[string][]Model{}, map[string]map[string]*Model{}}
 	for _, p := range data.Providers {
 		models := make([]Model, len(p.Models))
 		byName := map[string]*Model{}
@@ -156,7 +148,6 @@ var catalog = sync.OnceValue(func() *index {
 			}
 			for _, name := range append([]string{entry.Name}, entry.Aliases...) {
 				byName[name] = &models[i]
-				c.listing[name] = append(c.listing[name], p.ID)
 			}
 		}
 		c.models[p.ID], c.byName[p.ID] = models, byName

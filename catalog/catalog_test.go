@@ -206,49 +206,6 @@ func TestLookupTellsAllThatTheFileSays(t *testing.T) {
 	}
 }
 
-func TestProviders(t *testing.T) {
-	t.Parallel()
-	for model, want := range map[string][]string{
-		"gpt-4o":                     {"openai"},
-		"gpt-4o-2024-08-06":          {"openai"},
-		"claude-sonnet-4-5-20250929": {"anthropic"},
-		"mistral-large-latest":       {"mistral"},
-		"gpt-oss-120b":               {"cerebras"},
-		"openai/gpt-oss-120b":        {"groq", "together"},
-		"openai/gpt-oss-120b-latest": {"groq", "together"},
-		"gpt-4":                      nil,
-		"":                           nil,
-	} {
-		if got := Providers(model); !slices.Equal(got, want) {
-			t.Errorf("%s: got %v, want %v", model, got, want)
-		}
-	}
-}
-
-// It holds for each name of the file as long as none is a version of one that only another
-// provider lists.
-func TestProvidersAreThoseThatLookupFinds(t *testing.T) {
-	t.Parallel()
-	d := read(t)
-	for _, p := range d.Providers {
-		for _, m := range p.Models {
-			for _, name := range append(m.Aliases, m.Name) {
-				for _, name := range []string{name, name + "-001", name + "-0613", name + "-latest", name + "-20250929", name + "-2024-08-06"} {
-					var want []string
-					for _, p := range d.Providers {
-						if _, ok := Lookup(p.ID, name); ok {
-							want = append(want, p.ID)
-						}
-					}
-					if got := Providers(name); !slices.Equal(got, want) {
-						t.Errorf("%s: got %v, want %v", name, got, want)
-					}
-				}
-			}
-		}
-	}
-}
-
 func TestModelsOfNobody(t *testing.T) {
 	t.Parallel()
 	if got := Models("nobody"); len(got) != 0 {
@@ -259,12 +216,9 @@ func TestModelsOfNobody(t *testing.T) {
 // Bare names are looked up for each request.
 func TestLookupsDoNotAllocate(t *testing.T) {
 	for name, look := range map[string]func(){
-		"Lookup":                 func() { Lookup("openai", "gpt-4o-2024-08-06") },
-		"Lookup of no model":     func() { Lookup("openai", "no-such-model-20250101") },
-		"Providers":              func() { Providers("claude-sonnet-4-5-20250929") },
-		"Providers of no model":  func() { Providers("no-such-model-2025-01-01") },
-		"Models":                 func() { Models("openai") },
-		"Providers of a listing": func() { Providers("openai/gpt-oss-120b") },
+		"Lookup":             func() { Lookup("openai", "gpt-4o-2024-08-06") },
+		"Lookup of no model": func() { Lookup("openai", "no-such-model-20250101") },
+		"Models":             func() { Models("openai") },
 	} {
 		if n := testing.AllocsPerRun(100, look); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
@@ -280,9 +234,6 @@ func FuzzLookup(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, p, name string) {
 		m, ok := Lookup(p, name)
-		if ok && !slices.Contains(Providers(name), p) {
-			t.Errorf("%s has %q, but the providers are %v", p, name, Providers(name))
-		}
 		if ok && name != m.Name && !slices.Contains(m.Aliases, name) {
 			base := m.Name
 			for _, alias := range m.Aliases {
@@ -295,20 +246,14 @@ func FuzzLookup(f *testing.F) {
 				t.Errorf("%q was found as %s", name, m.Name)
 			}
 		}
-		for _, id := range Providers(name) {
-			if _, ok := Lookup(id, name); !ok {
-				t.Errorf("%s should have %q", id, name)
-			}
-		}
 	})
 }
 
 func BenchmarkLookup(b *testing.B) {
 	for name, look := range map[string]func(){
-		"exact":     func() { Lookup("openai", "gpt-4o") },
-		"dated":     func() { Lookup("openai", "gpt-4o-2024-08-06") },
-		"none":      func() { Lookup("openai", "llama-3.3-70b-versatile") },
-		"providers": func() { Providers("gpt-4o-2024-08-06") },
+		"exact": func() { Lookup("openai", "gpt-4o") },
+		"dated": func() { Lookup("openai", "gpt-4o-2024-08-06") },
+		"none":  func() { Lookup("openai", "llama-3.3-70b-versatile") },
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
