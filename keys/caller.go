@@ -11,11 +11,6 @@ import (
 type Caller struct {
 	// Name is the key's name, the same whichever of its secrets was used.
 	Name string
-	// Fingerprint tells which secret was used; see [Fingerprint]. It is "" if the caller was
-	// found by name.
-	Fingerprint string
-	// Source is where the key is from.
-	Source Source
 	// Priority is the best place in the queue that the caller may ask for: 0 is served first.
 	Priority int
 	// Metadata is for the log. It must not be changed.
@@ -91,12 +86,12 @@ func (c *Caller) BestPriority(asked int) int {
 }
 
 // newCaller returns who a key stands for. Limits is the configuration's.
-func newCaller(k *Key, source Source, limits *Limits) *Caller {
+func newCaller(k *Key, limits *Limits) *Caller {
 	if k.Limits != nil {
 		limits = k.Limits
 	}
 	c := &Caller{
-		Name: k.Name, Source: source, Priority: k.Priority, Metadata: k.Metadata,
+		Name: k.Name, Priority: k.Priority, Metadata: k.Metadata,
 		models: k.Models, routes: k.Routes,
 		own: newRuleSet(scopeID{caller: k.Name}, limits),
 	}
@@ -109,13 +104,6 @@ func newCaller(k *Key, source Source, limits *Limits) *Caller {
 		}
 	}
 	return c
-}
-
-// with returns the caller who used one of the key's secrets.
-func (c *Caller) with(d digest) *Caller {
-	used := *c
-	used.Fingerprint = d.fingerprint()
-	return &used
 }
 
 // nano returns an amount of USD in billionths, in which budgets count.

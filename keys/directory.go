@@ -176,14 +176,14 @@ func (d *Directory) add(s *snapshot, sources []source) {
 			d.tell("of two keys of one name the one in "+string(src.from)+" is left out", name)
 			continue
 		}
-		base := newCaller(src.key, src.from, d.config.Limits)
-		named := &grant{caller: base}
+		caller := newCaller(src.key, d.config.Limits)
+		named := &grant{caller: caller}
 		for i, sum := range src.digests {
 			if other, ok := s.byDigest[sum]; ok {
 				d.tell("a secret of a key is also one of "+other.caller.Name+", and is left out", name)
 				continue
 			}
-			g := &grant{digest: sum, ends: ends(src.key.Ends, src.key.Secrets[i].Ends), caller: base.with(sum)}
+			g := &grant{digest: sum, ends: ends(src.key.Ends, src.key.Secrets[i].Ends), caller: caller}
 			if !src.key.Disabled {
 				g.enabled, named.enabled = 1, 1
 			}

@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -228,14 +227,4 @@ func (w *fieldWriter) writeTo(h http.Header) {
 		values[i] = all[f.start:f.end]
 		h[f.name] = values[i : i+1 : i+1]
 	}
-}
-
-// Left returns how much of the tightest limit of a kind was left when the request was admitted or refused, and
-// false if it has no such limit. Of budgets it is in billionths of a USD.
-func (l *Lease) Left(kind Kind) (left int64, limited bool) {
-	c := l.tightest(kind)
-	if c == nil {
-		return math.MaxInt64, false
-	}
-	return c.left(), true
 }

@@ -54,7 +54,6 @@ type Refusal struct {
 	// Unavailable is set.
 	Limit string
 	Kind  Kind
-	Scope Scope
 	// N and Window are the limit, in the kind's unit. Window is 0 for concurrency.
 	N      int64
 	Window time.Duration
@@ -127,7 +126,7 @@ func (l *Lease) refuse() {
 	}
 	r := worst.rule
 	l.refusal = Refusal{
-		Limit: r.name(), Kind: r.kind, Scope: r.scope, N: r.limit, Window: r.window,
+		Limit: r.name(), Kind: r.kind, N: r.limit, Window: r.window,
 		RetryAfter: max(worst.wait, 0), Never: worst.wait == never,
 	}
 }

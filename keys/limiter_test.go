@@ -11,6 +11,20 @@ import (
 	"time"
 )
 
+// left returns how much of the tightest limit of a kind was left when the request was admitted or refused.
+func (l *Lease) left(kind Kind) int64 { return l.tightest(kind).left() }
+
+// count returns how many entries there are.
+func (u *usage) count() (n int) {
+	for i := range u.shards {
+		s := &u.shards[i]
+		s.mu.RLock()
+		n += len(s.entries)
+		s.mu.RUnlock()
+	}
+	return n
+}
+
 func TestLimitsHoldUnderManyClients(t *testing.T) {
 	t.Parallel()
 	const limit, parallel = 700, 7
@@ -81,7 +95,7 @@ func TestALeaseEndsOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() { lease.Settle(300, 0) })
-		all.Go(func() { _, _ = lease.Left(Tokens) })
+		all.Go(func() { lease.left(Tokens) })
 	}
 	all.Wait()
 	if _, ok := l.Acquire(t.Context(), &lease, Ask{Caller: caller}); !ok || lease.checks[0].used != 300 || lease.checks[1].used != 1 {
@@ -105,7 +119,7 @@ func TestWhatAnswersCostMoreThanEstimatedIsOwed(t *testing.T) {
 	if ok || r.Limit != "key_tokens" || r.RetryAfter < time.Minute || r.RetryAfter > 61*time.Second {
 		t.Errorf("admitted %t: %+v", ok, r)
 	}
-	if left, _ := lease.Left(Spend); left != 750_000_000 {
+	if left := lease.left(Spend); left != 750_000_000 {
 		t.Errorf("%d billionths of a USD are left", left)
 	}
 	if _, ok = l.Acquire(t.Context(), &lease, Ask{Caller: caller, Tokens: 101}); ok || !lease.refusal.Never {

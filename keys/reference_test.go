@@ -137,7 +137,7 @@ func newWorld(t *testing.T, r *rand.Rand, l *Limiter, c *clock, name string) *wo
 	}
 	key := &Key{Name: name, Limits: limits}
 	return &world{
-		t: t, clock: c, limiter: l, caller: newCaller(key, FromConfig, nil), parallel: limits.Concurrency,
+		t: t, clock: c, limiter: l, caller: newCaller(key, nil), parallel: limits.Concurrency,
 		refs: [3]*reference{
 			{limit: limits.Requests.N, window: time.Duration(limits.Requests.Window)},
 			{limit: limits.Tokens.N, window: time.Duration(limits.Tokens.Window)},

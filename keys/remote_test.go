@@ -89,7 +89,7 @@ func TestRedisDoesWhatALogOfAllUsageWould(t *testing.T) {
 }
 
 func keyWith(name string, l *Limits, byModel map[string]*Limits) *Caller {
-	return newCaller(&Key{Name: name, Limits: l, ModelLimits: byModel}, FromConfig, nil)
+	return newCaller(&Key{Name: name, Limits: l, ModelLimits: byModel}, nil)
 }
 
 func TestTwoNodesTogetherAdmitNoMoreThanTheLimit(t *testing.T) {

@@ -32,7 +32,7 @@ func TestBudgetsOutliveTheProcess(t *testing.T) {
 	if _, ok := after.Acquire(t.Context(), &lease, Ask{Caller: caller, Model: "m"}); !ok {
 		t.Fatal("refused")
 	}
-	if left, _ := lease.Left(Spend); left != 5_500_000_000 {
+	if left := lease.left(Spend); left != 5_500_000_000 {
 		t.Errorf("%d billionths of a USD are left, want 5.5 USD", left)
 	}
 	lease.Settle(0, 0)
@@ -40,7 +40,7 @@ func TestBudgetsOutliveTheProcess(t *testing.T) {
 	if _, ok := after.Acquire(t.Context(), &lease, Ask{Caller: caller, Model: "m"}); !ok {
 		t.Fatal("refused")
 	}
-	if left, _ := lease.Left(Spend); left != 8_500_000_000 {
+	if left := lease.left(Spend); left != 8_500_000_000 {
 		t.Errorf("%d billionths of a USD are left, want 8.5 USD", left)
 	}
 	lease.Cancel()

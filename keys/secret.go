@@ -93,16 +93,12 @@ func digestOf(secret string) digest {
 	return sha256.Sum256(append(buffer[:0], secret...))
 }
 
-// fingerprint returns what tells secrets apart in lists and logs. It is made of the
-// hash of the hash, so that it gives nothing away of what is stored or sent.
+// fingerprint returns what tells secrets apart in lists and logs, "fp_" and ten hexadecimal digits. It is made of
+// the hash of the hash, so that it gives nothing away of what is stored or sent.
 func (d digest) fingerprint() string {
 	sum := sha256.Sum256(append([]byte("runestone fingerprint\x00"), d[:]...))
 	return "fp_" + hex.EncodeToString(sum[:5])
 }
-
-// Fingerprint returns what lists and logs call a secret, "fp_" and ten hexadecimal digits. It gives
-// nothing of the secret away.
-func Fingerprint(secret string) string { return digestOf(secret).fingerprint() }
 
 // maxPresented is the longest secret that is looked at, in bytes.
 const maxPresented = 1024

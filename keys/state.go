@@ -119,17 +119,6 @@ func (e *entry) window(r *rule, now int64) *window {
 	return w
 }
 
-// count returns how many entries there are.
-func (u *usage) count() (n int) {
-	for i := range u.shards {
-		s := &u.shards[i]
-		s.mu.RLock()
-		n += len(s.entries)
-		s.mu.RUnlock()
-	}
-	return n
-}
-
 // take admits a lease's request if none of its limits is reached, and counts it then. With
 // force it is counted in any case, and what Redis has said about the limits stays.
 func (u *usage) take(l *Lease, now int64, force bool) bool {
