@@ -1,7 +1,5 @@
 package dialect
 
-import "strings"
-
 // API is a call of a vendor's API. Each has a dialect of its own.
 type API string
 
@@ -51,8 +49,3 @@ func (a API) Path() string { return paths[a] }
 
 // Anthropic reports whether a call is one of Anthropic's API.
 func (a API) Anthropic() bool { return a == Messages || a == CountTokens }
-
-// AnthropicPath reports whether a path belongs to Anthropic's API, so that errors are told in its shape.
-func AnthropicPath(path string) bool {
-	return path == "/v1/messages" || strings.HasPrefix(path, "/v1/messages/")
-}

@@ -11,7 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
-	"go.uber.org/zap"
 )
 
 func init() { caddy.RegisterModule(new(Exec)) }
@@ -27,8 +26,6 @@ type Exec struct {
 	Command []string `json:"command"`
 	// Timeout is how long it may run before it is killed. Default 30s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
-
-	logger *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -37,8 +34,7 @@ func (*Exec) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision checks the configuration. It does not look for the program, which may come later.
-func (e *Exec) Provision(ctx caddy.Context) error {
-	e.logger = ctx.Logger()
+func (e *Exec) Provision(caddy.Context) error {
 	if len(e.Command) == 0 || e.Command[0] == "" {
 		return errors.New("there is no command; write one such as /usr/local/bin/notify {event.data.provider}")
 	}

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync/atomic"
 
@@ -78,14 +77,6 @@ func (s *Span) End(outcome string) {
 		s.span.SetStatus(codes.Error, outcome)
 	}
 	s.span.End()
-}
-
-// Exception ends the span of what has panicked.
-func (s *Span) Exception() {
-	if s != nil {
-		s.span.RecordError(errors.New("panic"), trace.WithStackTrace(false))
-		s.End(OutcomeError)
-	}
 }
 
 // Carry has what is stored with a header belong to the trace in ctx, so that what becomes of it later
