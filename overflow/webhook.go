@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -342,8 +341,7 @@ func callbackDelay(attempt int) (time.Duration, bool) {
 	if attempt < 0 || attempt >= len(callbackSchedule) {
 		return 0, false
 	}
-	d := callbackSchedule[attempt]
-	return d - d/5 + rand.N(cmp.Or(2*d/5, 1)), true
+	return jitter(callbackSchedule[attempt]), true
 }
 
 // callbackBody returns the event that tells of a job's end, in the shape of OpenAI's
