@@ -134,20 +134,31 @@ func (api *jobsAPI) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
 	}
+	return api.answer(w, r, func(ctx context.Context, service *overflow.Service) (any, error) {
+		page, err := listJobs(ctx, service.Queue(), filter)
+		if err != nil {
+			return nil, err
+		}
+		for i, job := range page.Jobs {
+			page.Jobs[i] = shown(job)
+		}
+		return page, nil
+	})
+}
+
+// answer answers with what ask finds out from the queue, for which it has the time of its context.
+func (api *jobsAPI) answer(w http.ResponseWriter, r *http.Request, ask func(context.Context, *overflow.Service) (any, error)) error {
 	service, err := api.service()
 	if err != nil {
 		return apiError(err)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queueLimit)
 	defer cancel()
-	page, err := listJobs(ctx, service.Queue(), filter)
+	v, err := ask(ctx, service)
 	if err != nil {
 		return apiError(err)
 	}
-	for i, job := range page.Jobs {
-		page.Jobs[i] = shown(job)
-	}
-	return writeJSON(w, page)
+	return writeJSON(w, v)
 }
 
 // listJobs returns a page of jobs.
@@ -172,17 +183,13 @@ func shown(job *overflow.Job) *overflow.Job {
 }
 
 func (api *jobsAPI) show(w http.ResponseWriter, r *http.Request) error {
-	service, err := api.service()
-	if err != nil {
-		return apiError(err)
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), queueLimit)
-	defer cancel()
-	job, err := getJob(ctx, service, r.PathValue("id"))
-	if err != nil {
-		return apiError(err)
-	}
-	return writeJSON(w, shown(job))
+	return api.answer(w, r, func(ctx context.Context, service *overflow.Service) (any, error) {
+		job, err := getJob(ctx, service, r.PathValue("id"))
+		if err != nil {
+			return nil, err
+		}
+		return shown(job), nil
+	})
 }
 
 func getJob(ctx context.Context, service *overflow.Service, id string) (*overflow.Job, error) {
@@ -199,17 +206,13 @@ func getJob(ctx context.Context, service *overflow.Service, id string) (*overflo
 // change does something with one job.
 func (api *jobsAPI) change(action *JobAction) caddy.AdminHandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		service, err := api.service()
-		if err != nil {
-			return apiError(err)
-		}
-		ctx, cancel := context.WithTimeout(r.Context(), queueLimit)
-		defer cancel()
-		job, err := action.do(ctx, service, r.PathValue("id"))
-		if err != nil {
-			return apiError(err)
-		}
-		return writeJSON(w, shown(job))
+		return api.answer(w, r, func(ctx context.Context, service *overflow.Service) (any, error) {
+			job, err := action.do(ctx, service, r.PathValue("id"))
+			if err != nil {
+				return nil, err
+			}
+			return shown(job), nil
+		})
 	}
 }
 
@@ -258,21 +261,13 @@ func (api *jobsAPI) changeMany(action *JobAction) caddy.AdminHandlerFunc {
 		if err != nil {
 			return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
 		}
-		service, err := api.service()
-		if err != nil {
-			return apiError(err)
-		}
-		ctx, cancel := context.WithTimeout(r.Context(), queueLimit)
-		defer cancel()
-		page, err := listJobs(ctx, service.Queue(), filter)
-		if err != nil {
-			return apiError(err)
-		}
-		batch, err := action.doAll(ctx, service, page)
-		if err != nil {
-			return apiError(err)
-		}
-		return writeJSON(w, batch)
+		return api.answer(w, r, func(ctx context.Context, service *overflow.Service) (any, error) {
+			page, err := listJobs(ctx, service.Queue(), filter)
+			if err != nil {
+				return nil, err
+			}
+			return action.doAll(ctx, service, page)
+		})
 	}
 }
 

@@ -54,36 +54,26 @@ func init() {
 }
 
 func (api *jobsAPI) queue(w http.ResponseWriter, r *http.Request) error {
-	service, err := api.service()
-	if err != nil {
-		return apiError(err)
-	}
-	return writeQueue(r.Context(), w, service)
+	return api.answer(w, r, askQueue)
 }
 
 func (api *jobsAPI) pause(paused bool) caddy.AdminHandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		service, err := api.service()
-		if err != nil {
-			return apiError(err)
-		}
-		ctx, cancel := context.WithTimeout(r.Context(), queueLimit)
-		defer cancel()
-		if err := service.Queue().Pause(ctx, paused); err != nil {
-			return apiError(err)
-		}
-		return writeQueue(ctx, w, service)
+		return api.answer(w, r, func(ctx context.Context, service *overflow.Service) (any, error) {
+			if err := service.Queue().Pause(ctx, paused); err != nil {
+				return nil, err
+			}
+			return askQueue(ctx, service)
+		})
 	}
 }
 
-func writeQueue(ctx context.Context, w http.ResponseWriter, service *overflow.Service) error {
-	ctx, cancel := context.WithTimeout(ctx, queueLimit)
-	defer cancel()
+func askQueue(ctx context.Context, service *overflow.Service) (any, error) {
 	stats, err := service.Queue().Stats(ctx)
 	if err != nil {
-		return apiError(err)
+		return nil, err
 	}
-	return writeJSON(w, queueStatus(&stats, service.Setup().Workers, time.Now()))
+	return queueStatus(&stats, service.Setup().Workers, time.Now()), nil
 }
 
 func queueStatus(stats *overflow.Stats, workers int, now time.Time) *QueueStatus {
