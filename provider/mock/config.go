@@ -3,14 +3,13 @@ package mock
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/runestone-gateway/runestone/provider/httpapi"
 )
 
 // options sets each field from its Caddyfile value.
@@ -68,31 +67,20 @@ var options = map[string]func(*Provider, string) error{
 //
 // Every option may be left out, and so may the block.
 func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the adapter's name
-	if d.NextArg() {
-		return d.Errf("unexpected argument '%s' of the mock provider; put its options in a block", d.Val())
-	}
-	seen := make(map[string]bool)
-	for d.NextBlock(0) {
-		name := d.Val()
-		set, ok := options[name]
-		if !ok {
-			return d.Errf("unrecognized option '%s' of the mock provider; use one of %s",
-				name, strings.Join(slices.Sorted(maps.Keys(options)), ", "))
-		}
-		if seen[name] {
-			return d.Errf("%s is set twice; remove one of the two", name)
-		}
-		seen[name] = true
-		args := d.RemainingArgs()
-		if len(args) != 1 {
-			return d.Errf("%s has %d values; give exactly one", name, len(args))
-		}
-		if err := set(p, args[0]); err != nil {
-			return d.Errf("%s: %v", name, err)
+	known := make(map[string]httpapi.Option, len(options))
+	for name, set := range options {
+		var value string
+		known[name] = func(d *caddyfile.Dispenser) error {
+			if err := httpapi.Text(&value, "one value")(d); err != nil {
+				return err
+			}
+			if err := set(p, value); err != nil {
+				return d.Errf("%s: %v", name, err)
+			}
+			return nil
 		}
 	}
-	return nil
+	return httpapi.Unmarshal(d, "the mock provider", known)
 }
 
 // Validate implements [caddy.Validator]. A zero stands for the default.

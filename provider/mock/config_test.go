@@ -54,12 +54,12 @@ func TestACaddyfileSetsEveryOption(t *testing.T) {
 func TestACaddyfileErrorNamesTheRemedy(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, text, want string }{
-		{"an argument", `mock fast`, `unexpected argument 'fast' of the mock provider; put its options in a block`},
-		{"an unknown option", "mock {\n speed 3\n}", `unrecognized option 'speed' of the mock provider; use one of error_rate, jitter, latency, seed, status, truncate, words, words_per_second`},
-		{"a repeated option", "mock {\n words 3\n words 3\n}", `words is set twice; remove one of the two`},
-		{"no value", "mock {\n words\n}", `words has 0 values; give exactly one`},
-		{"two values", "mock {\n latency 1s 2s\n}", `latency has 2 values; give exactly one`},
-		{"a block", "mock {\n words 3 {\n  x\n }\n}", `unrecognized option`},
+		{"an argument", `mock fast`, `unexpected 'fast': the options of mock go in a block { }`},
+		{"an unknown option", "mock {\n speed 3\n}", `unknown option 'speed' of the mock provider: it knows error_rate, jitter, latency, seed, status, truncate, words and words_per_second`},
+		{"a repeated option", "mock {\n words 3\n words 3\n}", `words is given twice: remove one`},
+		{"no value", "mock {\n words\n}", `words needs one value`},
+		{"two values", "mock {\n latency 1s 2s\n}", `latency needs one value`},
+		{"a block", "mock {\n words 3 {\n  x\n }\n}", `unknown option`},
 		{"zero words per second", "mock {\n words_per_second 0\n}", `words_per_second: 0 is out of range; give 0.01 to 1000000 words per second, or -1 for no pauses`},
 		{"negative words per second", "mock {\n words_per_second -2\n}", `words_per_second: -2 is out of range`},
 		{"no number at all", "mock {\n words_per_second NaN\n}", `words_per_second: NaN is out of range`},
