@@ -171,6 +171,7 @@ func TestHeadIsAnsweredAsGetIs(t *testing.T) {
 // TestEarlyRefusalOfALargeBody does not wait for all of it to be sent.
 func TestEarlyRefusalOfALargeBody(t *testing.T) {
 	t.Parallel()
+	over := make(chan struct{})
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text := errorJSON("too large", "invalid_request_error", "too_large")
 		w.Header().Set("Content-Type", "application/json")
@@ -178,13 +179,10 @@ func TestEarlyRefusalOfALargeBody(t *testing.T) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		_, _ = io.WriteString(w, text)
 		_ = http.NewResponseController(w).Flush()
-		select { // as a server that reads nothing of what it has refused
-		case <-r.Context().Done():
-		case <-time.After(2 * patience):
-		}
+		<-over // as a server that reads nothing of what it has refused
 	}))
 	t.Cleanup(refusing.Close)
-	t.Cleanup(refusing.CloseClientConnections)
+	defer close(over)
 	g := start(t, setup{App: "provider up openai {\nbase_url " + refusing.URL + "/v1\napi_key k\n}"})
 	began := time.Now()
 	a := g.post(t, chatPath, chatBody("m", `,"x":"`+strings.Repeat("x", 12<<20)+`"`))
