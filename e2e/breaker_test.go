@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -84,18 +85,23 @@ func TestBreaker(t *testing.T) {
 func TestFailedProbe(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t)
-	g := start(t, serving(up, quick, "breaker {\nfailures 1\nopen_for 400ms\n}", "line {\nwait 3s\n}"))
-	up.on("gpt-upstream", playJSON(500, broken))
+	g := start(t, serving(up, quick, "breaker {\nfailures 1\nopen_for 2s\n}", "line {\nwait 10s\n}"))
+	var asked atomic.Pointer[time.Time]
+	up.on("gpt-upstream", func(x *exchange) {
+		now := time.Now()
+		asked.Store(&now)
+		x.json(http.StatusInternalServerError, broken)
+	})
 	g.post(t, chatPath, chatBody("smart", ""))
-	opened := time.Now()
+	opened := *asked.Load()
 	wantState(t, g, "up/gpt-upstream", "open")
 	a := g.post(t, chatPath, chatBody("smart", ""))
-	// 400 ms less the jitter, and what it took to get to know of the first answer.
-	if took := time.Since(opened); a.StatusCode != 500 || a.Body != broken || took < 300*time.Millisecond {
+	if took := asked.Load().Sub(opened); a.StatusCode != 500 || a.Body != broken || took < 1600*time.Millisecond { // two seconds less the jitter
 		t.Errorf("after %v: status %d: %s", took, a.StatusCode, a.Body)
 	}
-	if b := g.target("up/gpt-upstream").Breaker; b.State != "open" || b.OpenFor < 0.45 {
-		t.Errorf("after the failed probe: %+v", b)
+	b := g.target("up/gpt-upstream").Breaker // for four seconds less the jitter
+	if since := time.Since(*asked.Load()).Seconds(); b.State != "open" || b.OpenFor+since < 3 {
+		t.Errorf("%v s after the failed probe: %+v", since, b)
 	}
 	wantMetric(t, g, 2, "runestone_breaker_transitions_total", "provider=up", "state=open")
 }
