@@ -14,7 +14,7 @@ func (r *ChatRequest) append(dst []byte, t *Target) (body []byte, model Span, ad
 		m.quirks = *t.Quirks
 	}
 	m.write()
-	return m.w.b, m.span, m.adjusted
+	return m.w.b, m.span, m.adjusted()
 }
 
 // chatMaker writes a request of chat completions.

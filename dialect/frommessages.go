@@ -18,7 +18,7 @@ func messagesToChat(body []byte, t *Target) (*Translation, error) {
 	text, span, adjusted := m.r.append(scratch(len(body)+len(body)/8+512), t)
 	answers := newChatAnswers(t.Shown, m.names.long)
 	answers.estimate = int64((len(body)-m.media)/bytesPerToken + m.images*imageTokens)
-	tr := &Translation{Body: text, ModelSpan: span, Stream: m.r.Stream, Adjusted: m.adjusted, Answers: answers, names: m.clientNames()}
+	tr := &Translation{Body: text, ModelSpan: span, Stream: m.r.Stream, Adjusted: m.adjusted(), Answers: answers, names: m.clientNames()}
 	tr.Adjusted = tr.alsoAdjusted(adjusted)
 	return tr, nil
 }

@@ -21,7 +21,7 @@ func responsesToChat(body []byte, t *Target) (*Translation, error) {
 	echo, origins, tooled := r.echo, r.origins, r.tooled // copies, so that the rest of r can go
 	answers.out.echo = &echo
 	tr := &Translation{
-		Body: text, ModelSpan: span, Stream: r.r.Stream, Adjusted: r.adjusted,
+		Body: text, ModelSpan: span, Stream: r.r.Stream, Adjusted: r.adjusted(),
 		Answers: answers, names: responsesNames,
 		rename: func(param string) string { return responsesParam(param, origins, tooled) },
 	}

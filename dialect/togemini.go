@@ -22,7 +22,7 @@ func chatToGemini(body []byte, t *Target) (*Translation, error) {
 		return nil, err
 	}
 	answers := &geminiAnswers{out: newChatWriter(t, r.IncludeUsage), searches: g.search != nil}
-	return &Translation{Body: g.w.b, Stream: r.Stream, Adjusted: g.adjusted, Answers: answers}, nil
+	return &Translation{Body: g.w.b, Stream: r.Stream, Adjusted: g.adjusted(), Answers: answers}, nil
 }
 
 // geminiMaker writes a request of Gemini's.

@@ -1,9 +1,5 @@
 package dialect
 
-import (
-	"strconv"
-)
-
 // geminiAnswer is what is read of a GenerateContentResponse: a whole answer, or an event of a stream. It is read in
 // one walk and used again for the next. The values are as they were written and alias the data.
 type geminiAnswer struct {
@@ -227,14 +223,7 @@ func (a *geminiAnswer) number64() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if value[0] == '"' {
-		value = unquoted(value)
-	}
-	n, err := strconv.ParseInt(string(value), 10, 64)
-	if err != nil {
-		return 0, nil
-	}
-	return max(0, n), nil
+	return count(value), nil
 }
 
 // readUsage reads a usageMetadata, whose counts are those of the answer so far. One may leave out what an earlier one

@@ -45,7 +45,7 @@ func embeddingsToGemini(body []byte, t *Target) (*Translation, error) {
 	w.close(']')
 	w.close('}')
 	answers := &embeddingAnswers{model: t.Shown, inputs: len(e.inputs), base64: e.base64}
-	return &Translation{Body: w.b, Adjusted: e.adjusted, Answers: answers}, nil
+	return &Translation{Body: w.b, Adjusted: e.adjusted(), Answers: answers}, nil
 }
 
 // embeddingsReader reads a request.

@@ -22,7 +22,7 @@ func chatToMessages(body []byte, t *Target) (*Translation, error) {
 		return nil, err
 	}
 	answers := &messagesAnswers{out: newChatWriter(t, r.IncludeUsage), jsonTool: m.jsonTool, searches: m.search != nil}
-	return &Translation{Body: m.w.b, ModelSpan: m.span, Stream: r.Stream, Adjusted: m.adjusted, Betas: m.betas, Answers: answers}, nil
+	return &Translation{Body: m.w.b, ModelSpan: m.span, Stream: r.Stream, Adjusted: m.adjusted(), Betas: m.betas, Answers: answers}, nil
 }
 
 // messagesMaker writes a request of Anthropic's messages.

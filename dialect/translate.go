@@ -101,7 +101,7 @@ func (t *Translation) alsoAdjusted(names []string) []string {
 	for _, name := range names {
 		all.adjust(t.clientName(name))
 	}
-	return all.adjusted
+	return all.adjusted()
 }
 
 // clientError returns an error about the request that it was translated to as one about the client's.

@@ -263,41 +263,48 @@ const maxWhole = 32 << 20
 // whole reads an answer that comes in one piece, so that one that breaks off can
 // still be had from another target.
 func (t *attempt) whole(resp *http.Response) (source, error) {
-	buf := NewBuffer(resp.ContentLength)
 	limit := maxWhole
 	if resp.StatusCode >= http.StatusBadRequest {
 		limit = maxErrorBody
 	}
-	for len(buf.B) <= limit {
-		n, err := buf.ReadOnce(resp.Body)
-		if n > 0 {
+	buf, all, err := t.collect(resp, limit)
+	switch {
+	case err != nil:
+		return nil, err
+	case !all:
+		return &plain{call: t.call, body: resp.Body, head: buf.B}, nil
+	}
+	return t.read(resp, buf), nil
+}
+
+// collect reads an answer to its end, or until there is more than limit. The provider's key does not stay in an error.
+func (t *attempt) collect(resp *http.Response, limit int) (buf *Buffer, all bool, err error) {
+	buf = NewBuffer(resp.ContentLength)
+	for err == nil && len(buf.B) <= limit {
+		var n int
+		if n, err = buf.ReadOnce(resp.Body); n > 0 {
 			t.call.flowing()
 		}
-		if err == io.EOF {
-			if resp.ContentLength >= 0 && int64(len(buf.B)) < resp.ContentLength {
-				buf.Free()
-				return nil, io.ErrUnexpectedEOF
-			}
-			return t.read(resp, buf), nil
-		}
-		if err != nil {
-			buf.Free()
-			return nil, err
-		}
+	}
+	all = err == io.EOF
+	if all && resp.ContentLength >= 0 && int64(len(buf.B)) < resp.ContentLength {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && err != io.EOF {
+		buf.Free()
+		return nil, false, err
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
 		t.call.mask(buf.B)
 	}
-	return &plain{call: t.call, body: resp.Body, head: buf.B}, nil
+	return buf, all, nil
 }
 
 // read takes the usage from an answer and renames its model.
 func (t *attempt) read(resp *http.Response, buf *Buffer) source {
 	w := &wholeAnswer{buf: buf, body: resp.Body}
 	w.text = buf.B
-	if resp.StatusCode >= http.StatusBadRequest {
-		t.call.mask(buf.B)
-	} else if read, err := dialect.ReadAnswer(buf.B); err == nil {
+	if read, err := dialect.ReadAnswer(buf.B); err == nil && resp.StatusCode < http.StatusBadRequest {
 		t.call.usage = read.Usage
 		if name := t.rename(); name != "" && len(read.Models) > 0 {
 			w.text = dialect.AppendRenamed(nil, buf.B, read.Models, name)

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -61,13 +60,12 @@ func (k *checker) about(path, what string, t *policy.Target) {
 }
 
 func (k *checker) price(path, what string, p *policy.Price) {
-	cached, written := cmp.Or(p.CachedInput, &p.Input), cmp.Or(p.CacheWrite, &p.Input)
-	hour := cmp.Or(p.CacheWriteHour, written)
+	cached, written, hour := p.Cache()
 	for _, f := range []struct {
 		name string
 		usd  float64
 	}{
-		{"input", p.Input}, {"output", p.Output}, {"cached_input", *cached}, {"cache_write", *written}, {"cache_write_1h", *hour},
+		{"input", p.Input}, {"output", p.Output}, {"cached_input", cached}, {"cache_write", written}, {"cache_write_1h", hour},
 	} {
 		if f.usd >= 0 && f.usd < maxPrice { // never so of NaN
 			continue
@@ -75,9 +73,9 @@ func (k *checker) price(path, what string, p *policy.Price) {
 		k.addf(path+"."+f.name, "%s has the price %v; write USD per million tokens, at least 0 and less than %d", what, f.usd, maxPrice)
 		return
 	}
-	if *cached > p.Input {
+	if cached > p.Input {
 		k.addf(path+".cached_input", "%s has the price %v for cached input and %v for other input, which never costs less; "+
-			"in a Caddyfile the order is input, output, cached input, cache write, cache write for an hour", what, *cached, p.Input)
+			"in a Caddyfile the order is input, output, cached input, cache write, cache write for an hour", what, cached, p.Input)
 	}
 }
 

@@ -189,7 +189,6 @@ func (t *attempt) understand(resp *http.Response) error {
 	}
 	text := bytes.Clone(buf.B)
 	buf.Free()
-	t.call.mask(text)
 	told := dialect.UpstreamError(resp.StatusCode, text)
 	if resp.StatusCode == http.StatusBadRequest && told.Code == "invalid_api_key" {
 		resp.StatusCode = http.StatusUnauthorized
@@ -236,29 +235,18 @@ const maxErrorBody = 1 << 20
 
 // readWhole reads an answer to its end, which must come within a limit.
 func (t *attempt) readWhole(resp *http.Response, limit int) (*Buffer, error) {
-	buf := NewBuffer(resp.ContentLength)
-	for {
-		n, err := buf.ReadOnce(resp.Body)
-		if n > 0 {
-			t.call.flowing()
-		}
-		switch {
-		case len(buf.B) > limit:
-			buf.Free()
-			return nil, &dialect.Error{
-				Status: http.StatusBadGateway, Type: "server_error", Code: "provider_error",
-				Message: "The answer of the provider " + t.target.Provider + " is larger than " + strconv.Itoa(limit) + " bytes.",
-			}
-		case err == io.EOF && resp.ContentLength >= 0 && int64(len(buf.B)) < resp.ContentLength:
-			buf.Free()
-			return nil, io.ErrUnexpectedEOF
-		case err == io.EOF:
-			return buf, nil
-		case err != nil:
-			buf.Free()
-			return nil, err
+	buf, all, err := t.collect(resp, limit)
+	if err != nil {
+		return nil, err
+	}
+	if !all || len(buf.B) > limit {
+		buf.Free()
+		return nil, &dialect.Error{
+			Status: http.StatusBadGateway, Type: "server_error", Code: "provider_error",
+			Message: "The answer of the provider " + t.target.Provider + " is larger than " + strconv.Itoa(limit) + " bytes.",
 		}
 	}
+	return buf, nil
 }
 
 // translatedStream is a streamed answer in another dialect.

@@ -51,11 +51,9 @@ func (x *exchange) allowed() *dialect.Error {
 	case x.req.Background && x.caller.Metered():
 		return dialect.Invalid("background", "unsupported_parameter",
 			"This API key has a limit of tokens or a budget, and what is answered in the background cannot be counted: leave 'background' out, or send the header Prefer: respond-async to have the gateway queue the request.")
-	case !x.caller.Restricted():
-		return x.app.Allowed(x.caller, x.req.Model)
-	case x.req.Fallbacks:
+	case x.req.Fallbacks && x.caller.Restricted():
 		return dialect.Invalid("models", "unsupported_parameter", "This API key is bound to models: ask for one of them as 'model', and leave 'models' out.")
-	case x.req.Model == "" && x.api == dialect.Other:
+	case x.req.Model == "" && x.api == dialect.Other && x.caller.Restricted():
 		return x.unnamed()
 	}
 	return x.app.Allowed(x.caller, x.req.Model)

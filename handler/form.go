@@ -25,14 +25,11 @@ var modelForms = map[string]bool{
 	"/v1/images/edits": true, "/v1/images/variations": true,
 }
 
-// fileForms are those that have no model, and may be large.
-var fileForms = map[string]bool{"/v1/files": true, "/v1/uploads": true}
-
 // peekForm reads the beginning of a form to learn which model it is for. The
 // rest stays unread. limit is how much is read of one that has a model.
 func (x *exchange) peekForm(boundary string, limit int64) *dialect.Error {
-	// A key that is bound to models must not be able to hide one.
-	hasModel := modelForms[x.r.URL.Path] || x.caller.Restricted() && !fileForms[x.r.URL.Path]
+	// A key that is bound to models must not be able to hide one. Files have none, and may be large.
+	hasModel := modelForms[x.r.URL.Path] || x.caller.Restricted() && x.r.URL.Path != "/v1/files"
 	if !hasModel {
 		limit = formPeek
 	}

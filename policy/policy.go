@@ -56,6 +56,12 @@ type Price struct {
 	CacheWriteHour *float64 `json:"cache_write_1h,omitempty"`
 }
 
+// Cache returns the prices of CachedInput, CacheWrite and CacheWriteHour, or their defaults.
+func (p *Price) Cache() (cached, written, hour float64) {
+	write := cmp.Or(p.CacheWrite, &p.Input)
+	return *cmp.Or(p.CachedInput, &p.Input), *write, *cmp.Or(p.CacheWriteHour, write)
+}
+
 // Tokens are what is paid for. Of Input, CachedInput was in the provider's cache and CacheWrite was put there,
 // CacheWriteHour of that for an hour.
 type Tokens struct {
@@ -64,11 +70,10 @@ type Tokens struct {
 
 // Cost returns what so many tokens cost in USD.
 func (p *Price) Cost(t Tokens) float64 {
-	cached, written := cmp.Or(p.CachedInput, &p.Input), cmp.Or(p.CacheWrite, &p.Input)
-	hour := cmp.Or(p.CacheWriteHour, written)
+	cached, written, hour := p.Cache()
 	part := func(tokens int64, price float64) float64 { return float64(tokens) * price / 1e6 }
-	return part(max(0, t.Input-t.CachedInput-t.CacheWrite), p.Input) + part(t.CachedInput, *cached) +
-		part(t.CacheWrite-t.CacheWriteHour, *written) + part(t.CacheWriteHour, *hour) + part(t.Output, p.Output)
+	return part(max(0, t.Input-t.CachedInput-t.CacheWrite), p.Input) + part(t.CachedInput, cached) +
+		part(t.CacheWrite-t.CacheWriteHour, written) + part(t.CacheWriteHour, hour) + part(t.Output, p.Output)
 }
 
 // Selector picks the target to try next.

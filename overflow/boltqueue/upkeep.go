@@ -166,8 +166,11 @@ func (b *batch) relieve(n int) (did int, more bool) {
 			continue
 		}
 		r, err := b.load(e.id)
-		if err != nil || r.State != overflow.Discarded || b.now.Sub(r.EndedAt) < spareAfter {
+		if err != nil || r.State != overflow.Discarded {
 			continue
+		}
+		if b.now.Sub(r.EndedAt) < spareAfter {
+			break // those that follow ended later: all are kept for the same time
 		}
 		tooMuch -= int64(r.Payload.Size + r.Head.Size)
 		b.expel(e.id, r)
